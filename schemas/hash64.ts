@@ -1,0 +1,63 @@
+/**
+ * A 64-bit hash in two 32-bit halves, for indexes, deduplication and input hashes. Not cryptographic: ids from outside
+ * are bounded and a collision costs one shared entity, not money. Two murmur3-style lanes with different seeds; the
+ * finaliser is murmur3's fmix32 (Appleby, public domain description).
+ */
+export class Hash64 {
+  hi = 0
+  lo = 0
+
+  /** Hashes UTF-16 code units of `text`; `seed` keeps kinds of ids apart. */
+  ofText(text: string, seed = 0): this {
+    let a = (0x9747b28c ^ seed) | 0
+    let b = (0x3c6ef372 + seed) | 0
+    const length = text.length
+    for (let i = 0; i < length; i++) {
+      const code = text.charCodeAt(i)
+      a = Math.imul(a ^ code, 0x5bd1e995)
+      a ^= a >>> 15
+      b = Math.imul(b ^ code, 0x1b873593)
+      b = (b << 13) | (b >>> 19)
+    }
+    return this.finish(a ^ length, b ^ Math.imul(length, 0x85ebca6b))
+  }
+
+  /** Hashes the bits of `length` 32-bit words from `start`. */
+  ofWords(words: Uint32Array | Int32Array, start: number, length: number, seed = 0): this {
+    let a = (0x9747b28c ^ seed) | 0
+    let b = (0x3c6ef372 + seed) | 0
+    for (let i = start; i < start + length; i++) {
+      const word = words[i]!
+      a = Math.imul(a ^ word, 0xcc9e2d51)
+      a = (a << 15) | (a >>> 17)
+      b = Math.imul(b ^ word, 0x1b873593)
+      b = (b << 13) | (b >>> 19)
+      b = (Math.imul(b, 5) + 0xe6546b64) | 0
+    }
+    return this.finish(a ^ length, b ^ Math.imul(length, 0x85ebca6b))
+  }
+
+  /** Folds another pair of halves in, so that composite keys and chains can be hashed. */
+  combine(hi: number, lo: number): this {
+    return this.finish(this.hi ^ Math.imul(hi, 0xcc9e2d51), this.lo ^ Math.imul(lo, 0x1b873593) ^ Math.imul(hi, 5))
+  }
+
+  /** 16 lower-case hex digits. */
+  toHex(): string {
+    return (this.hi >>> 0).toString(16).padStart(8, '0') + (this.lo >>> 0).toString(16).padStart(8, '0')
+  }
+
+  private finish(a: number, b: number): this {
+    let x = (a + b) | 0
+    x = Math.imul(x ^ (x >>> 16), 0x85ebca6b)
+    x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35)
+    x ^= x >>> 16
+    let y = (b + x) | 0
+    y = Math.imul(y ^ (y >>> 16), 0x85ebca6b)
+    y = Math.imul(y ^ (y >>> 13), 0xc2b2ae35)
+    y ^= y >>> 16
+    this.hi = x >>> 0
+    this.lo = y >>> 0
+    return this
+  }
+}

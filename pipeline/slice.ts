@@ -16,6 +16,8 @@ export interface Rejection {
   readonly detail: string
 }
 
+const NO_BODY = new Uint8Array(0)
+
 /** Nothing matched: shared, so that a row without hits costs nothing. */
 export const NO_HITS: readonly string[] = []
 
@@ -31,6 +33,10 @@ export class SliceBuffers {
   /** The journal line this slice becomes, and its clock: the only time the path reads, epoch milliseconds. */
   line = 0
   clock = 0
+  /** True: the clock is the largest event time or known_at seen, and the decode stage moves it. */
+  clockFollowsEvents = false
+  /** Latest time the guard lets through, epoch milliseconds. */
+  notAfterMs = 0
   readonly topic: string[]
   readonly partition: Int32Array
   readonly offset: Float64Array
@@ -40,8 +46,8 @@ export class SliceBuffers {
   readonly outcome: Uint8Array
   readonly rejection: (Rejection | null)[]
   readonly events: EventColumns
-  /** The transaction's Avro body in the current schema, ready to be copied into a decision; null where it must be encoded anew. */
-  readonly body: (Uint8Array | null)[]
+  /** The tokenised transaction's Avro body in the current schema, ready to be copied into its decision. */
+  readonly body: Uint8Array[]
 
   // featurize
   readonly features: FeatureBuffers
@@ -79,7 +85,7 @@ export class SliceBuffers {
     this.outcome = new Uint8Array(capacity)
     this.rejection = new Array<Rejection | null>(capacity).fill(null)
     this.events = new EventColumns(capacity)
-    this.body = new Array<Uint8Array | null>(capacity).fill(null)
+    this.body = new Array<Uint8Array>(capacity).fill(NO_BODY)
     this.features = createFeatureBuffers(layout, capacity)
     this.scoredRows = new Int32Array(capacity)
     this.score = new Float32Array(capacity)

@@ -1,0 +1,36 @@
+import type { ScoreAnswer, SubmitAnswer, InputEvent } from '#pipeline/gateway.ts'
+import type { Transaction } from '#schemas/transaction.ts'
+import type { LiveFigures } from './live.ts'
+
+/** What the running service offers to its API; wired by the command that starts it. */
+export interface ServicePorts {
+  readonly version: string
+  readonly demo: boolean
+  /** Milliseconds; what a transaction without an event_time gets. */
+  now(): number
+  score(transaction: Transaction, timeoutMs: number): Promise<ScoreAnswer>
+  submit(events: readonly InputEvent[]): Promise<SubmitAnswer>
+  /** @throws WeirError QUERY_INVALID, STORE_UNAVAILABLE */
+  query(request: QueryRequest): Promise<QueryAnswer>
+  listQueries(): readonly unknown[]
+  models(): Promise<readonly unknown[]>
+  /** @throws WeirError MODEL_NOT_FOUND, MODEL_INVALID */
+  promote(version: string): Promise<void>
+  /** Back to the champion before; gives its version. */
+  rollback(): Promise<string>
+  /** @throws WeirError RULES_INVALID and leaves the rules in force as they are */
+  reloadRules(): Promise<{ readonly version: string; readonly rules: number }>
+  live(): LiveFigures
+  health(): { readonly ok: boolean; readonly problems: readonly string[] }
+  metrics(): Promise<string>
+}
+
+export type QueryRequest =
+  | { readonly name: string; readonly params: Readonly<Record<string, unknown>> }
+  | { readonly sql: string }
+
+export interface QueryAnswer {
+  readonly columns: readonly { readonly name: string; readonly type: string }[]
+  readonly rows: readonly Readonly<Record<string, unknown>>[]
+  readonly truncated: boolean
+}

@@ -1,0 +1,12 @@
+import type { FastifyInstance } from 'fastify'
+import type { ServicePorts } from '../ports.ts'
+
+/** `/healthz`: the process answers; `/readyz`: it decides; `/metrics`: Prometheus text. */
+export function registerHealth(app: FastifyInstance, ports: ServicePorts): void {
+  app.get('/healthz', async () => ({ ok: true, version: ports.version }))
+  app.get('/readyz', async (_request, reply) => {
+    const health = ports.health()
+    return reply.code(health.ok ? 200 : 503).send(health)
+  })
+  app.get('/metrics', async (_request, reply) => reply.type('text/plain; version=0.0.4').send(await ports.metrics()))
+}

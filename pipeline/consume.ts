@@ -1,0 +1,178 @@
+import type { Intake, Waiter } from './intake.ts'
+import type { Positions } from './journal.ts'
+import type { Log, LogReader, LogRecord } from './ports.ts'
+import { ACCEPTED, type Received, reached, type SliceBuffers } from './slice.ts'
+
+export interface ConsumeDeps {
+  readonly log: Log
+  readonly intake: Intake
+  readonly positions: Positions
+  readonly inputTopics: readonly string[]
+  /** Partition that the intake's records get in the log; others read theirs from the log. */
+  readonly intakePartition: number
+  readonly peekTime: (topic: string, value: Buffer | null) => number
+  readonly rowsMax: number
+}
+
+/** One partition of the log with the records that were read ahead. */
+interface Source {
+  readonly topic: string
+  readonly partition: number
+  readonly reader: LogReader
+  records: readonly LogRecord[]
+  at: number
+}
+
+/** A partition is left before this many rows only for a head that is older: short runs make long journal lines. */
+const RUN_ROWS = 64
+const READ_ROWS = 2_048
+
+/**
+ * Cuts slices from what has arrived: always from the partition whose head happened first, without waiting for the
+ * others. In catch-up that is close to the order of time; live it adds no latency.
+ */
+export class Consumer {
+  private readonly deps: ConsumeDeps
+  private readonly sources: Source[] = []
+  private readonly waiters: (Waiter | null)[]
+  private seen = 0
+
+  constructor(deps: ConsumeDeps) {
+    this.deps = deps
+    this.waiters = new Array<Waiter | null>(deps.rowsMax).fill(null)
+  }
+
+  /** Who waits for row `row` of the slice that was filled last; null where nobody does. */
+  waiterOf(row: number): Waiter | null {
+    return this.waiters[row]!
+  }
+
+  /** True when something can be taken now. */
+  async hasInput(): Promise<boolean> {
+    if (this.deps.intake.length > 0) return true
+    await this.readAhead()
+    return this.sources.some((source) => source.at < source.records.length)
+  }
+
+  /** Resolves when something may have arrived, or on abort. */
+  async arrival(signal: AbortSignal): Promise<void> {
+    const stop = new AbortController()
+    const both = AbortSignal.any([signal, stop.signal])
+    try {
+      await Promise.race([
+        this.deps.intake.arrival(both),
+        this.deps.log.changed(this.seen, both).then((seen) => {
+          this.seen = seen
+        }),
+      ])
+    } finally {
+      stop.abort()
+    }
+  }
+
+  /** Fills the slice with what is there, up to its capacity; nothing is awaited but the log's own reads. */
+  async fill(slice: SliceBuffers): Promise<Received> {
+    await this.readAhead()
+    slice.count = 0
+    const rowsMax = Math.min(slice.capacity, this.deps.rowsMax)
+    while (slice.count < rowsMax) {
+      const taken = this.takeRun(slice, rowsMax)
+      if (taken === 0) break
+    }
+    return reached(slice)
+  }
+
+  close(): void {
+    for (const source of this.sources) source.reader.close()
+  }
+
+  private takeRun(slice: SliceBuffers, rowsMax: number): number {
+    let best: Source | null = null
+    let bestTime = Number.POSITIVE_INFINITY
+    let otherTime = Number.POSITIVE_INFINITY
+    for (const source of this.sources) {
+      const record = source.records[source.at]
+      if (record === undefined) continue
+      const time = this.deps.peekTime(record.topic, record.value)
+      if (best === null || time < bestTime) {
+        otherTime = best === null ? otherTime : bestTime
+        best = source
+        bestTime = time
+      } else if (time < otherTime) {
+        otherTime = time
+      }
+    }
+    const queued = this.deps.intake.peek()
+    if (queued !== undefined) {
+      const time = this.deps.peekTime(queued.topic, queued.value)
+      if (best === null || time < bestTime) return this.takeIntake(slice, rowsMax, best === null ? Infinity : bestTime)
+      otherTime = Math.min(otherTime, time)
+    }
+    return best === null ? 0 : this.takeSource(best, slice, rowsMax, otherTime)
+  }
+
+  private takeSource(source: Source, slice: SliceBuffers, rowsMax: number, otherTime: number): number {
+    let taken = 0
+    while (slice.count < rowsMax) {
+      const record = source.records[source.at]
+      if (record === undefined) break
+      if (taken >= RUN_ROWS && this.deps.peekTime(record.topic, record.value) > otherTime) break
+      this.put(slice, record.topic, record.partition, record.offset, record.value, null)
+      source.at++
+      taken++
+    }
+    this.deps.positions.set(source.topic, source.partition, slice.offset[slice.count - 1]! + 1)
+    return taken
+  }
+
+  private takeIntake(slice: SliceBuffers, rowsMax: number, otherTime: number): number {
+    const { intake, positions, intakePartition } = this.deps
+    let taken = 0
+    for (let item = intake.peek(); item !== undefined && slice.count < rowsMax; item = intake.peek()) {
+      if (taken >= RUN_ROWS && this.deps.peekTime(item.topic, item.value) > otherTime) break
+      intake.shift()
+      const offset = positions.of(item.topic, intakePartition)
+      positions.set(item.topic, intakePartition, offset + 1)
+      this.put(slice, item.topic, intakePartition, offset, item.value, item.waiter)
+      taken++
+    }
+    return taken
+  }
+
+  private put(
+    slice: SliceBuffers,
+    topic: string,
+    partition: number,
+    offset: number,
+    value: Buffer | null,
+    waiter: Waiter | null,
+  ): void {
+    const row = slice.count++
+    slice.topic[row] = topic
+    slice.partition[row] = partition
+    slice.offset[row] = offset
+    slice.value[row] = value
+    slice.outcome[row] = ACCEPTED
+    slice.rejection[row] = null
+    this.waiters[row] = waiter
+  }
+
+  /** Finds partitions that are new and fills every empty buffer once. */
+  private async readAhead(): Promise<void> {
+    const { log, inputTopics, intakePartition, positions } = this.deps
+    if (this.sources.every((source) => source.at >= source.records.length)) {
+      for (const range of await log.ranges()) {
+        if (!inputTopics.includes(range.topic) || range.partition === intakePartition) continue
+        if (this.sources.some((s) => s.topic === range.topic && s.partition === range.partition)) continue
+        const offset = positions.of(range.topic, range.partition)
+        const reader = log.reader({ topic: range.topic, partition: range.partition, offset })
+        this.sources.push({ topic: range.topic, partition: range.partition, reader, records: [], at: 0 })
+      }
+    }
+    for (const source of this.sources) {
+      if (source.at < source.records.length) continue
+      source.records = await source.reader.read(READ_ROWS)
+      source.at = 0
+    }
+  }
+}

@@ -1,0 +1,131 @@
+import type { Tokenizer } from '#infra/tokenizer.ts'
+import type { Codec } from '#schemas/codec.ts'
+import { LABEL, writeLabel, writeTransaction } from '#schemas/event-columns.ts'
+import { parseLabel, parseTransaction } from '#schemas/json-input.ts'
+import type { Label } from '#schemas/label.ts'
+import { baseFactors, type RateTable } from '#schemas/rates.ts'
+import type { Transaction } from '#schemas/transaction.ts'
+import { FRAME_BYTES } from '#schemas/wire-type.ts'
+import { type GuardLimits, guardLabel, guardTransaction } from './guard.ts'
+import {
+  ACCEPTED,
+  type Decoded,
+  type Received,
+  REJECTED,
+  type Rejection,
+  reached,
+  type SliceBuffers,
+  type Stage,
+} from './slice.ts'
+
+export interface DecodeDeps {
+  readonly codec: Codec
+  readonly tokenizer: Tokenizer
+  readonly limits: GuardLimits
+  readonly rates: RateTable
+  readonly topics: { readonly transactions: string; readonly labels: string }
+  readonly recordBytesMax: number
+}
+
+export interface Decode extends Stage<Received, Decoded> {
+  /** Takes effect from the next slice on; named by a control line. */
+  setRates(rates: RateTable): void
+  /** Following a journal: what it accepted is accepted, the guard is not asked again. */
+  setTrusting(trusting: boolean): void
+}
+
+/** Bytes to columns. What cannot be read, or makes no sense, is rejected with a reason and the stream goes on. */
+export function createDecode(deps: DecodeDeps): Decode {
+  const { codec, tokenizer, limits, topics, recordBytesMax } = deps
+  let factors = baseFactors(deps.rates)
+  let trusting = false
+
+  function decode(slice: Received): Decoded {
+    const notAfterMs = slice.notAfterMs
+    slice.events.count = slice.count
+    for (let row = 0; row < slice.count; row++) {
+      if (slice.outcome[row] !== ACCEPTED) continue
+      const value = slice.value[row]!
+      const rejection = sizeProblem(value) ?? decodeRow(slice, row, value!, notAfterMs)
+      slice.rejection[row] = rejection
+      if (rejection !== null) slice.outcome[row] = REJECTED
+    }
+    if (slice.clockFollowsEvents) slice.clock = latest(slice)
+    return reached(slice)
+  }
+
+  function sizeProblem(value: Buffer | null): Rejection | null {
+    if (value === null || value.length === 0) {
+      return { reason: 'EMPTY_RECORD', field: '', detail: 'the record has no value' }
+    }
+    if (value.length > recordBytesMax) {
+      return { reason: 'RECORD_TOO_LARGE', field: '', detail: `the record is larger than ${recordBytesMax} bytes` }
+    }
+    return null
+  }
+
+  function decodeRow(slice: SliceBuffers, row: number, value: Buffer, notAfterMs: number): Rejection | null {
+    const isJson = value[0] === OPEN_BRACE
+    if (slice.topic[row] === topics.labels) {
+      const read = isJson ? fromJson(value, parseLabel) : codec.label.tryDecode(value)
+      if (read === null) return codec.label.failure
+      if ('reason' in read) return read
+      const label = tokenizer.label(read as Label)
+      const problem = trusting ? null : guardLabel(label, notAfterMs, limits)
+      if (problem === null) writeLabel(slice.events, row, label)
+      return problem
+    }
+    const read = isJson ? fromJson(value, parseTransaction) : codec.transaction.tryDecode(value)
+    if (read === null) return codec.transaction.failure
+    if ('reason' in read) return read
+    const transaction = tokenizer.transaction(read as Transaction)
+    const factor = factors.get(transaction.currency)
+    const amountBase = factor === undefined ? Number.NaN : Math.round(transaction.amount * factor)
+    const problem = trusting ? null : guardTransaction(transaction, amountBase, notAfterMs, limits)
+    if (problem !== null) return problem
+    writeTransaction(slice.events, row, transaction, amountBase)
+    slice.body[row] =
+      transaction === read && !isJson && codec.transaction.isCurrent(value)
+        ? value.subarray(FRAME_BYTES)
+        : codec.transaction.type.toBuffer(transaction)
+    return null
+  }
+
+  return Object.assign(decode, {
+    setRates(rates: RateTable): void {
+      factors = baseFactors(rates)
+    },
+    setTrusting(value: boolean): void {
+      trusting = value
+    },
+  })
+}
+
+const OPEN_BRACE = 0x7b
+
+/** The largest event time or known_at of what was accepted, and never below what was seen before. */
+function latest(slice: SliceBuffers): number {
+  let clock = slice.clock
+  const { kind, event_time, label_known_at } = slice.events
+  for (let row = 0; row < slice.count; row++) {
+    if (slice.outcome[row] !== ACCEPTED) continue
+    const time = kind[row] === LABEL ? label_known_at[row]! : event_time[row]!
+    if (time > clock) clock = time
+  }
+  return clock
+}
+
+function fromJson<T>(
+  value: Buffer,
+  parse: (input: unknown) => { ok: true; value: T } | { ok: false; field: string; problem: string },
+): T | Rejection {
+  let input: unknown
+  try {
+    input = JSON.parse(value.toString('utf8'))
+  } catch {
+    return { reason: 'NOT_DECODABLE', field: '', detail: 'the record is not valid JSON' }
+  }
+  const parsed = parse(input)
+  if (parsed.ok) return parsed.value
+  return { reason: 'WRONG_TYPE', field: parsed.field, detail: `field ${parsed.field}: ${parsed.problem}` }
+}

@@ -1,0 +1,238 @@
+import type { Codec } from '#schemas/codec.ts'
+import { WeirError } from '#schemas/errors.ts'
+import type { Control, ControlType, JournalLine } from '#schemas/journal.ts'
+import { LABEL } from '#schemas/event-columns.ts'
+import type { Path } from './assemble.ts'
+import type { CommitUnit } from './commit.ts'
+import type { Consumer } from './consume.ts'
+import { DeadLetterLimit } from './dead-letters.ts'
+import type { Waiter } from './intake.ts'
+import type { Positions } from './journal.ts'
+import type { Clock, Log, Metrics, RecordToAppend } from './ports.ts'
+import { ACCEPTED, type Explained, REJECTED, REPEATED, type SliceBuffers } from './slice.ts'
+import type { Topics } from './topics.ts'
+
+export interface EngineDeps {
+  readonly path: Path
+  readonly log: Log
+  readonly codec: Codec
+  readonly topics: Topics
+  readonly consumer: Consumer
+  readonly positions: Positions
+  readonly slice: SliceBuffers
+  readonly metrics: Metrics
+  /** Stamps lines in `wall` mode and bounds how far ahead an event may lie in both. */
+  readonly clock: Clock
+  /** `wall`: a line's clock is the wall's; `stream`: the largest event time or known_at seen, so that a replayed past stays in its own time. */
+  readonly clockMode: 'wall' | 'stream'
+  readonly aheadMs: number
+  readonly deadLettersInARowMax: number
+  /** Makes a control line's cause effective, here and, when a journal is followed, there. */
+  readonly applyControl: (control: Control) => Promise<void>
+  /** Sees every finished slice while its commit is under way; its buffers are reused afterwards. */
+  readonly onSlice: (line: JournalLine, slice: Explained) => void
+  /** Between two slices, when nothing is half done: checkpoints are stepped here. */
+  readonly betweenSlices: (nextLine: number) => Promise<void> | void
+}
+
+interface PendingControl {
+  readonly control: Control
+  readonly done: () => void
+  readonly failed: (error: unknown) => void
+}
+
+/** How long a full disk is waited for between two tries of the same bytes. */
+const DISK_FULL_RETRY_MS = 500
+
+/**
+ * Runs the path: one slice after the other, each committed as one unit together with its journal line. While a commit
+ * becomes durable the next slice is already folded and scored; its own commit waits, so lines stay in order.
+ */
+export class Engine {
+  nextLine: number
+  term: number
+  clockMs: number
+  private readonly deps: EngineDeps
+  private readonly limit: DeadLetterLimit
+  private readonly controls: PendingControl[] = []
+  private wake: (() => void) | null = null
+  private commit: Promise<void> = Promise.resolve()
+  private failure: unknown = null
+
+  constructor(deps: EngineDeps, from: { readonly nextLine: number; readonly term: number; readonly clock: number }) {
+    this.deps = deps
+    this.limit = new DeadLetterLimit(deps.deadLettersInARowMax)
+    this.nextLine = from.nextLine
+    this.term = from.term
+    this.clockMs = from.clock
+  }
+
+  /** Takes the term, then works until the signal is aborted; the slice under way is finished and committed. */
+  async run(signal: AbortSignal, owner: string): Promise<void> {
+    const { consumer } = this.deps
+    this.term++
+    await this.commitControl({ type: 'term', value: JSON.stringify({ term: this.term, owner }), sha256: '' })
+    try {
+      while (!signal.aborted) {
+        await this.takeControls()
+        if (this.failure !== null) throw this.failure
+        if (await consumer.hasInput()) await this.runSlice()
+        else await this.idle(signal)
+        const pause = this.deps.betweenSlices(this.nextLine)
+        if (pause !== undefined) await pause
+      }
+    } finally {
+      await this.commit.catch(() => {})
+    }
+    if (this.failure !== null) throw this.failure
+  }
+
+  /** Resolves when everything that was taken so far is durable. */
+  async settled(): Promise<void> {
+    await this.commit
+  }
+
+  /** Puts a cause into the journal between two slices; resolves when it is durable and in force. */
+  control(type: ControlType, value: unknown, sha256 = ''): Promise<void> {
+    return new Promise((done, failed) => {
+      this.controls.push({ control: { type, value: JSON.stringify(value), sha256 }, done, failed })
+      this.wake?.()
+    })
+  }
+
+  private async idle(signal: AbortSignal): Promise<void> {
+    await this.commit
+    const wake = new AbortController()
+    this.wake = () => wake.abort()
+    if (this.controls.length === 0) await this.deps.consumer.arrival(AbortSignal.any([signal, wake.signal]))
+    this.wake = null
+    wake.abort()
+  }
+
+  private async runSlice(): Promise<void> {
+    const { path, consumer, clock, clockMode, aheadMs, slice: buffers, metrics } = this.deps
+    const startedMs = performance.now()
+    const wallMs = clock.now()
+    buffers.line = this.nextLine
+    buffers.clock = clockMode === 'wall' ? Math.max(this.clockMs, wallMs) : this.clockMs
+    buffers.clockFollowsEvents = clockMode === 'stream'
+    buffers.notAfterMs = Math.max(buffers.clock, wallMs) + aheadMs
+    const slice = await consumer.fill(buffers)
+    if (slice.count === 0) return
+    const waiting = this.collectWaiters(slice)
+    try {
+      const explained = await path.run(slice)
+      this.limit.check(slice)
+      this.clockMs = slice.clock
+      const unit = path.commit(explained, this.term)
+      const answers = waiting.map(({ waiter, row }) => answerFor(waiter, explained, row, unit))
+      const counts = countRows(explained)
+      await this.commit
+      if (this.failure !== null) throw this.failure
+      this.nextLine++
+      this.commit = this.append(unit.records)
+        .then(() => {
+          metrics.observe('weir_slice_seconds', (performance.now() - startedMs) / 1000)
+          reportSlice(metrics, counts)
+          for (const answer of answers) answer()
+        })
+        .catch((error: unknown) => {
+          this.failure = error
+          for (const { waiter } of waiting) waiter.fail(error)
+        })
+      this.deps.onSlice(unit.line, explained)
+    } catch (error) {
+      for (const { waiter } of waiting) waiter.fail(error)
+      throw error
+    }
+  }
+
+  private async takeControls(): Promise<void> {
+    for (let pending = this.controls.shift(); pending !== undefined; pending = this.controls.shift()) {
+      try {
+        await this.commitControl(pending.control)
+        pending.done()
+      } catch (error) {
+        pending.failed(error)
+        if (!(error instanceof WeirError) || error.exitCode !== 2) throw error
+      }
+    }
+  }
+
+  /** In force only after it is durable: a crash in between leaves it to whoever follows the journal. */
+  private async commitControl(control: Control): Promise<void> {
+    await this.commit
+    if (this.failure !== null) throw this.failure
+    const { codec, topics, clock, clockMode } = this.deps
+    this.clockMs = clockMode === 'wall' ? Math.max(this.clockMs, clock.now()) : this.clockMs
+    const line = { line: this.nextLine, term: this.term, clock: this.clockMs, pieces: [], control }
+    await this.append([{ topic: topics.journal, partition: 0, key: null, value: codec.journalLine.encode(line) }])
+    this.nextLine++
+    await this.deps.applyControl(control)
+  }
+
+  private async append(records: readonly RecordToAppend[]): Promise<void> {
+    for (;;) {
+      try {
+        await this.deps.log.append(records)
+        return
+      } catch (error) {
+        if (!(error instanceof WeirError) || error.code !== 'LOG_DISK_FULL') throw error
+        this.deps.metrics.count('weir_log_disk_full_total')
+        await new Promise((resolve) => setTimeout(resolve, DISK_FULL_RETRY_MS))
+      }
+    }
+  }
+
+  private collectWaiters(slice: SliceBuffers): { readonly waiter: Waiter; readonly row: number }[] {
+    const waiting: { readonly waiter: Waiter; readonly row: number }[] = []
+    for (let row = 0; row < slice.count; row++) {
+      const waiter = this.deps.consumer.waiterOf(row)
+      if (waiter !== null) waiting.push({ waiter, row })
+    }
+    return waiting
+  }
+}
+
+function answerFor(waiter: Waiter, slice: Explained, row: number, unit: CommitUnit): () => void {
+  const rejection = slice.rejection[row]
+  const decision = unit.decisionOf(row)
+  const outcome =
+    slice.outcome[row] === ACCEPTED ? 'accepted' : slice.outcome[row] === REPEATED ? 'repeated' : 'rejected'
+  const settled = {
+    outcome,
+    decision: decision === undefined ? null : Buffer.from(decision),
+    reason: rejection?.reason ?? '',
+    field: rejection?.field ?? '',
+    detail: rejection?.detail ?? '',
+  } as const
+  return () => waiter.settle(settled)
+}
+
+interface SliceCounts {
+  transactions: number
+  labels: number
+  repeated: number
+  rejected: number
+  flagged: number
+}
+
+function countRows(slice: Explained): SliceCounts {
+  const counts = { transactions: 0, labels: 0, repeated: 0, rejected: 0, flagged: slice.alerts.length }
+  for (let row = 0; row < slice.count; row++) {
+    const outcome = slice.outcome[row]
+    if (outcome === REJECTED) counts.rejected++
+    else if (outcome === REPEATED) counts.repeated++
+    else if (slice.events.kind[row] === LABEL) counts.labels++
+    else counts.transactions++
+  }
+  return counts
+}
+
+function reportSlice(metrics: Metrics, counts: SliceCounts): void {
+  metrics.count('weir_events_total', counts.transactions)
+  if (counts.labels > 0) metrics.count('weir_labels_total', counts.labels)
+  if (counts.repeated > 0) metrics.count('weir_repeated_total', counts.repeated)
+  if (counts.rejected > 0) metrics.count('weir_dead_letters_total', counts.rejected)
+  if (counts.flagged > 0) metrics.count('weir_alerts_total', counts.flagged)
+}

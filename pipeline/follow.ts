@@ -1,0 +1,186 @@
+import type { Codec } from '#schemas/codec.ts'
+import { WeirError } from '#schemas/errors.ts'
+import type { Control, JournalLine, Piece } from '#schemas/journal.ts'
+import type { Fold } from './assemble.ts'
+import { piecesOf, type Positions } from './journal.ts'
+import type { Log, LogReader, LogRecord } from './ports.ts'
+import { ACCEPTED, type Featurized, REJECTED, reached, type SliceBuffers } from './slice.ts'
+import type { Topics } from './topics.ts'
+
+export interface FollowDeps {
+  readonly log: Log
+  readonly codec: Codec
+  readonly topics: Topics
+  readonly fold: Fold
+  readonly positions: Positions
+  /** Buffers of at least `rows` rows. */
+  readonly sliceOf: (rows: number) => SliceBuffers
+  readonly fromLine: number
+  /** Stop before this line; absent: go on to the journal's end. */
+  readonly toLine?: number
+  readonly onControl: (control: Control, line: JournalLine) => void | Promise<void>
+  /** Sees each slice after it was folded; its buffers are reused. */
+  readonly onSlice?: (slice: Featurized, line: JournalLine) => void | Promise<void>
+  readonly onProgress?: (line: number, events: number) => void
+  readonly signal: AbortSignal
+}
+
+export interface Followed {
+  /** Number of the line that comes next. */
+  readonly nextLine: number
+  /** Highest term read. */
+  readonly term: number
+  /** Clock of the last line, epoch milliseconds; 0 when there was none. */
+  readonly clock: number
+  readonly events: number
+}
+
+const READ_ROWS = 2_048
+
+/**
+ * Folds what the journal says was folded, in the same slices: the state afterwards is, bit for bit, that of the process
+ * that wrote the journal. Nothing is scored.
+ *
+ * @throws WeirError REPLAY_MISMATCH when the input does not give what the journal says of it
+ * @throws WeirError LOG_POSITION_GONE when retention has taken input that the journal still needs
+ */
+export async function follow(deps: FollowDeps): Promise<Followed> {
+  const { log, codec, topics, fold, positions, signal } = deps
+  const journal = log.reader({ topic: topics.journal, partition: 0, offset: deps.fromLine })
+  const input = new PieceReader(log)
+  let followed: Followed = { nextLine: deps.fromLine, term: 0, clock: 0, events: 0 }
+  fold.decode.setTrusting(true)
+  try {
+    while (!signal.aborted) {
+      const records = await journal.read(READ_ROWS)
+      if (records.length === 0) break
+      for (const record of records) {
+        const line = codec.journalLine.decode(record.value!)
+        if (line.line === deps.toLine || signal.aborted) return followed
+        expectLine(line, followed.nextLine)
+        if (line.control !== null) {
+          await deps.onControl(line.control, line)
+        } else {
+          const slice = await fillFromLine(line, input, deps.sliceOf)
+          const folded = fold.run(slice)
+          expectSame(line, slice)
+          positions.advance(line.pieces)
+          await deps.onSlice?.(folded, line)
+        }
+        followed = {
+          nextLine: line.line + 1,
+          term: Math.max(followed.term, line.term),
+          clock: line.clock,
+          events: followed.events + line.pieces.reduce((sum, piece) => sum + piece.count, 0),
+        }
+        deps.onProgress?.(line.line, followed.events)
+      }
+    }
+    return followed
+  } finally {
+    fold.decode.setTrusting(false)
+    journal.close()
+    input.close()
+  }
+}
+
+async function fillFromLine(
+  line: JournalLine,
+  input: PieceReader,
+  sliceOf: (rows: number) => SliceBuffers,
+): Promise<Parameters<Fold['run']>[0]> {
+  const rows = line.pieces.reduce((sum, { first, last }) => sum + (last - first + 1), 0)
+  const slice = sliceOf(rows)
+  slice.line = line.line
+  slice.clock = line.clock
+  slice.clockFollowsEvents = false
+  slice.notAfterMs = Number.POSITIVE_INFINITY
+  slice.count = 0
+  for (const piece of line.pieces) {
+    for (const record of await input.read(piece)) {
+      const row = slice.count++
+      slice.topic[row] = record.topic
+      slice.partition[row] = record.partition
+      slice.offset[row] = record.offset
+      slice.value[row] = record.value
+      slice.rejection[row] = null
+      slice.outcome[row] = piece.rejected.includes(record.offset) ? REJECTED : ACCEPTED
+    }
+  }
+  return reached(slice)
+}
+
+/** Records of pieces, read ahead in their partition's order. */
+class PieceReader {
+  private readonly log: Log
+  private readonly open = new Map<string, { reader: LogReader; records: readonly LogRecord[]; at: number }>()
+
+  constructor(log: Log) {
+    this.log = log
+  }
+
+  async read(piece: Piece): Promise<LogRecord[]> {
+    const key = `${piece.topic}/${piece.partition}`
+    let source = this.open.get(key)
+    if (source === undefined) {
+      const reader = this.log.reader({ topic: piece.topic, partition: piece.partition, offset: piece.first })
+      source = { reader, records: [], at: 0 }
+      this.open.set(key, source)
+    }
+    const taken: LogRecord[] = []
+    for (;;) {
+      if (source.at >= source.records.length) {
+        source.records = await source.reader.read(READ_ROWS)
+        source.at = 0
+        if (source.records.length === 0) throw missing(piece)
+      }
+      const record = source.records[source.at]!
+      if (record.offset > piece.last) break
+      source.at++
+      if (record.offset >= piece.first) taken.push(record)
+      if (record.offset === piece.last) break
+    }
+    return taken
+  }
+
+  close(): void {
+    for (const { reader } of this.open.values()) reader.close()
+  }
+}
+
+function expectLine(line: JournalLine, expected: number): void {
+  if (line.line === expected) return
+  throw new WeirError('REPLAY_MISMATCH', `journal line ${expected} is missing: line ${line.line} follows`, {
+    where: `journal line ${expected}`,
+    fix: 'Keep the data folder as it is and report this.',
+  })
+}
+
+function expectSame(line: JournalLine, slice: SliceBuffers): void {
+  const now = piecesOf(slice)
+  for (const [i, piece] of line.pieces.entries()) {
+    const same =
+      now[i] !== undefined &&
+      now[i].count === piece.count &&
+      now[i].repeated.length === piece.repeated.length &&
+      now[i].repeated.every((offset, at) => offset === piece.repeated[at])
+    if (!same) throw mismatch(line, piece, now[i])
+  }
+}
+
+function mismatch(line: JournalLine, piece: Piece, now: Piece | undefined): WeirError {
+  return new WeirError(
+    'REPLAY_MISMATCH',
+    `the journal says ${piece.count} records were accepted, the same records now give ${now?.count ?? 0}`,
+    {
+      where: `journal line ${line.line}, ${piece.topic}/${piece.partition} offsets ${piece.first} to ${piece.last}`,
+      fix: 'The input, the build or the feature spec is not the one that wrote the journal.',
+    },
+  )
+}
+
+function missing(piece: Piece): WeirError {
+  return new WeirError('REPLAY_MISMATCH', 'input that the journal names is not in the log', {
+    where: `${piece.topic}/${piece.partition} offsets ${piece.first} to ${piece.last}`,
+  })
+}

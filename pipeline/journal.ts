@@ -1,0 +1,56 @@
+import type { Piece } from '#schemas/journal.ts'
+import { REJECTED, REPEATED, type SliceBuffers } from './slice.ts'
+
+/** What a slice took from the input, as its journal line says it: one piece per run of neighbouring offsets. */
+export function piecesOf(slice: SliceBuffers): Piece[] {
+  const pieces: Piece[] = []
+  let row = 0
+  while (row < slice.count) {
+    const topic = slice.topic[row]!
+    const partition = slice.partition[row]!
+    const first = slice.offset[row]!
+    const rejected: number[] = []
+    const repeated: number[] = []
+    let last = first
+    let rows = 0
+    do {
+      last = slice.offset[row]!
+      if (slice.outcome[row] === REJECTED) rejected.push(last)
+      else if (slice.outcome[row] === REPEATED) repeated.push(last)
+      rows++
+      row++
+    } while (
+      row < slice.count &&
+      slice.topic[row] === topic &&
+      slice.partition[row] === partition &&
+      slice.offset[row]! > last
+    )
+    pieces.push({ topic, partition, first, last, count: rows - rejected.length - repeated.length, rejected, repeated })
+  }
+  return pieces
+}
+
+/** Next offset to be taken, by topic and partition. */
+export class Positions {
+  private readonly next = new Map<string, { topic: string; partition: number; offset: number }>()
+
+  of(topic: string, partition: number): number {
+    return this.next.get(key(topic, partition))?.offset ?? 0
+  }
+
+  advance(pieces: readonly Piece[]): void {
+    for (const { topic, partition, last } of pieces) this.set(topic, partition, last + 1)
+  }
+
+  set(topic: string, partition: number, offset: number): void {
+    this.next.set(key(topic, partition), { topic, partition, offset })
+  }
+
+  list(): readonly { readonly topic: string; readonly partition: number; readonly offset: number }[] {
+    return [...this.next.values()].map((position) => ({ ...position }))
+  }
+}
+
+function key(topic: string, partition: number): string {
+  return `${topic}/${partition}`
+}

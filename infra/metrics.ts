@@ -7,3 +7,6 @@ export interface Metrics {
   /** Observes seconds in a histogram. */
   observe(name: string, seconds: number, labels?: Readonly<Record<string, string>>): void
 }
+
+/** Where nobody looks at the figures: tests, backtests, one-off commands. */
+export const noMetrics: Metrics = { count() {}, gauge() {}, observe() {} }

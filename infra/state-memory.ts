@@ -132,6 +132,11 @@ export class StateMemory {
     return region
   }
 
+  /** Takes a region out of the state for good; its owner must not touch it again. */
+  drop(name: string): void {
+    this.byName.delete(name)
+  }
+
   /** In the order in which they were made, which is part of the format. */
   get regions(): readonly Region[] {
     return [...this.byName.values()]

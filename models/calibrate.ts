@@ -155,8 +155,7 @@ export function fitIsotonic(
 }
 
 /**
- * Expected calibration error: rows in `bins` groups of equal weight by score; the weighted mean distance between a
- * group's mean score and its share of fraud.
+ * Expected calibration error: the weighted mean distance between a group's mean score and its share of fraud.
  */
 export function calibrationError(bins: readonly CalibrationBin[]): number {
   let distance = 0
@@ -174,35 +173,40 @@ export interface CalibrationBin {
   readonly fraudShare: number
 }
 
-/** Groups of about equal weight along `order` (rows by score); equal scores stay together. */
+/**
+ * Groups of rows whose scores lie in the same step of log odds, two steps to a factor of e, for rows sorted by score.
+ * Groups of equal weight would put all that matters into one where fraud is rare.
+ */
 export function calibrationBins(
-  order: Int32Array,
   scores: ArrayLike<number>,
   fraud: Uint8Array,
-  weightOf: (row: number) => number,
-  bins: number,
+  weights: ArrayLike<number>,
 ): CalibrationBin[] {
-  let total = 0
-  for (const row of order) total += weightOf(row)
+  const n = fraud.length
   const found: CalibrationBin[] = []
   let weight = 0
   let scoreSum = 0
   let fraudSum = 0
-  for (let i = 0; i < order.length; i++) {
-    const row = order[i]!
-    const w = weightOf(row)
+  let step = n > 0 ? stepOf(scores[0]!) : 0
+  for (let i = 0; i < n; i++) {
+    const w = weights[i]!
     weight += w
-    scoreSum += w * scores[row]!
-    fraudSum += w * fraud[row]!
-    const isLast = i === order.length - 1
-    if (isLast || (weight >= total / bins && scores[order[i + 1]!] !== scores[row])) {
+    scoreSum += w * scores[i]!
+    fraudSum += w * fraud[i]!
+    const next = i === n - 1 || scores[i + 1] === scores[i] ? step : stepOf(scores[i + 1]!)
+    if (i === n - 1 || next !== step) {
       if (weight > 0) found.push({ weight, meanScore: scoreSum / weight, fraudShare: fraudSum / weight })
       weight = 0
       scoreSum = 0
       fraudSum = 0
+      step = next
     }
   }
   return found
+}
+
+function stepOf(probability: number): number {
+  return Math.floor(2 * logitOf(probability))
 }
 
 const PROBABILITY_MARGIN = 1e-7

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 
 import { messageOf, WeirError } from '#schemas/errors.ts'
-import type { InferenceSession } from 'onnxruntime-node'
+import type * as OnnxRuntime from 'onnxruntime-node'
 
 import { writeOnnx } from './onnx-writer.ts'
 
@@ -17,7 +17,7 @@ export interface ChosenProvider {
   readonly explanation: string
 }
 
-export type Runtime = typeof import('onnxruntime-node')
+export type Runtime = typeof OnnxRuntime
 
 /**
  * CUDA where its provider loads, else the CPU.
@@ -64,7 +64,7 @@ export async function loadRuntime(): Promise<Runtime> {
  * One thread, in order: batches are small, a second thread only spins, and a fixed order keeps scores the same from run
  * to run. Denormals are flushed so that padded rows cost no more than others.
  */
-export function sessionOptionsFor(provider: Provider): InferenceSession.SessionOptions {
+export function sessionOptionsFor(provider: Provider): OnnxRuntime.InferenceSession.SessionOptions {
   return {
     executionProviders: [provider],
     intraOpNumThreads: 1,

@@ -124,6 +124,8 @@ class Probes {
   readonly #medians: Float32Array
   readonly #rows: Int32Array
   readonly #logits: Float32Array
+  /** Index in FEATURE_GROUPS of each current column. */
+  readonly #groupOf: Uint8Array
   readonly #input
 
   constructor(scorer: LogitScorer, medians: Float32Array) {
@@ -132,6 +134,7 @@ class Probes {
     this.#input = createFeatureBuffers(scorer.layout, PROBES_MAX)
     this.#rows = Int32Array.from({ length: PROBES_MAX }, (_, i) => i)
     this.#logits = new Float32Array(PROBES_MAX)
+    this.#groupOf = Uint8Array.from(scorer.layout.currentColumns, (column) => FEATURE_GROUPS.indexOf(column.group))
   }
 
   async shapley(event: FrozenInput): Promise<Attribution> {
@@ -177,7 +180,8 @@ class Probes {
   async withoutEvents(event: FrozenInput): Promise<number[]> {
     const { historyLength: k, historyWidth: h } = this.#scorer.layout
     const { history } = this.#input
-    for (let i = 0; i < event.length; i++) {
+    const count = Math.min(event.length, PROBES_MAX)
+    for (let i = 0; i < count; i++) {
       this.#writeWithout(event, i, 0)
       // What is older moves up by one; the oldest place becomes padding.
       const row = i * k * h
@@ -187,29 +191,29 @@ class Probes {
       history.fill(0, oldest, oldest + h)
       this.#input.historyLength[i] = event.length - 1
     }
-    return Array.from((await this.#score(event.length)).subarray(0, event.length))
+    return Array.from((await this.#score(count)).subarray(0, count))
   }
 
   /** Groups whose removal changes the input. */
   #playersOf(event: FrozenInput): number[] {
     const players = new Set<number>()
-    this.#scorer.layout.currentColumns.forEach((column, i) => {
-      if (event.current[i] !== this.#medians[i]) players.add(FEATURE_GROUPS.indexOf(column.group))
-    })
+    for (let i = 0; i < this.#groupOf.length; i++) {
+      if (event.current[i] !== this.#medians[i]) players.add(this.#groupOf[i]!)
+    }
     if (event.length > 0) players.add(PAST_EVENTS)
     return [...players].sort((a, b) => a - b)
   }
 
   /** Writes the event into a row with the groups of the bit set `absent` removed. */
   #writeWithout(event: FrozenInput, row: number, absent: number): void {
-    const { historyLength: k, historyWidth: h, currentWidth: f, currentColumns } = this.#scorer.layout
+    const { historyLength: k, historyWidth: h, currentWidth: f } = this.#scorer.layout
     const input = this.#input
     const keepsPast = (absent & (1 << PAST_EVENTS)) === 0
     if (keepsPast) input.history.set(event.history, row * k * h)
     else input.history.fill(0, row * k * h, (row + 1) * k * h)
     input.historyLength[row] = keepsPast ? event.length : 0
     for (let i = 0; i < f; i++) {
-      const isAbsent = (absent & (1 << FEATURE_GROUPS.indexOf(currentColumns[i]!.group))) !== 0
+      const isAbsent = (absent & (1 << this.#groupOf[i]!)) !== 0
       input.current[row * f + i] = isAbsent ? this.#medians[i]! : event.current[i]!
     }
   }

@@ -1,11 +1,12 @@
-import { link, mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 
 import type { Clock } from '#infra/clock.ts'
 import { messageOf, WeirError } from '#schemas/errors.ts'
 import { type ModelManifest, parseModelManifest, VERSION_PATTERN } from '#schemas/model-manifest.ts'
-import { z } from 'zod'
 
+import { appendPromotion, championStack, inCharge, type Promotion, readPromotions } from './champions.ts'
+import { entriesOf, isFile, makeFolder, syncFolder, writeDurably } from './durable-files.ts'
 import { MANIFEST_FILE, MODEL_FILE, readModelFolder, REPORT_FILE, sha256Of } from './model-folder.ts'
 
 /**
@@ -61,20 +62,6 @@ export interface ModelParts {
   readonly report: string | null
 }
 
-const promotionSchema = z.strictObject({
-  number: z.number().int().min(1),
-  kind: z.enum(['promote', 'rollback']),
-  specName: z.string(),
-  /** Now in charge; null: the shipped model. */
-  version: z.string().nullable(),
-  /** In charge until then. */
-  previous: z.string().nullable(),
-  reason: z.string(),
-  /** Epoch milliseconds. */
-  at: z.number(),
-})
-export type Promotion = z.infer<typeof promotionSchema>
-
 export interface RegistryOptions {
   /** Made on the first change. */
   readonly folder: string
@@ -106,37 +93,26 @@ export function createRegistry({ folder, shippedFolder, clock }: RegistryOptions
     const version = inCharge(await history(specName))
     if (version !== null) return await find(version)
     if (shippedFolder === null) return null
-    const shipped = (await listHome(shippedFolder, true)).filter((model) => model.manifest?.spec.name === specName)
-    const newest = shipped[0]
+    const shipped = await listHome(shippedFolder, true)
+    // A damaged one may be the one that is meant: finding it throws, and says what is wrong with it.
+    const newest =
+      shipped.find((model) => model.manifest?.spec.name === specName) ??
+      shipped.find((model) => model.manifest === null)
     return newest === undefined ? null : await find(newest.version)
   }
 
   const history = async (specName: string): Promise<Promotion[]> => await readPromotions(championsOf(folder, specName))
 
-  /** Writes promotion number n + 1; `decide` sees the history it follows on, again where another came first. */
-  const append = async (
+  const change = async (
     specName: string,
-    decide: (past: Promotion[]) => Promise<Pick<Promotion, 'kind' | 'version' | 'reason'>>,
-  ): Promise<Promotion> => {
-    const home = championsOf(folder, specName)
-    await makeFolder(home)
-    for (let attempt = 0; attempt < APPEND_ATTEMPTS_MAX; attempt++) {
-      const past = await readPromotions(home)
-      const change = await decide(past)
-      const promotion: Promotion = {
-        number: (past.at(-1)?.number ?? 0) + 1,
-        specName,
-        previous: (await championOrNull(specName))?.version ?? null,
-        at: clock.now(),
-        ...change,
-      }
-      if (await writeNumbered(home, promotion)) return promotion
-    }
-    throw new WeirError('STORE_FAILED', 'Other processes kept changing the champion; nothing was changed', {
-      where: home,
-      fix: 'Try again.',
-    })
-  }
+    decide: (past: readonly Promotion[]) => Promise<Pick<Promotion, 'kind' | 'version' | 'reason'>>,
+  ): Promise<Promotion> =>
+    await appendPromotion(championsOf(folder, specName), async (past) => ({
+      ...(await decide(past)),
+      specName,
+      previous: (await championOrNull(specName))?.version ?? null,
+      at: clock.now(),
+    }))
 
   /** For the record only: a damaged champion is being replaced and must not stand in the way. */
   const championOrNull = async (specName: string): Promise<{ version: string } | null> => {
@@ -176,10 +152,10 @@ export function createRegistry({ folder, shippedFolder, clock }: RegistryOptions
     },
     async promote(version, reason) {
       const model = await find(version)
-      return await append(model.manifest.spec.name, async () => ({ kind: 'promote', version, reason }))
+      return await change(model.manifest.spec.name, async () => ({ kind: 'promote', version, reason }))
     },
     async rollback(specName, reason) {
-      return await append(specName, async (past) => {
+      return await change(specName, async (past) => {
         const stack = championStack(past)
         const present = stack.pop()
         if (present === undefined) throw nothingBefore(specName, folder)
@@ -195,20 +171,6 @@ export function createRegistry({ folder, shippedFolder, clock }: RegistryOptions
     if (shippedFolder === null) return false
     return (await listHome(shippedFolder, true)).some((model) => model.manifest?.spec.name === specName)
   }
-}
-
-/** Champions in the order they came, rollbacks undone: the last is in charge, the one before is what a rollback gives. */
-function championStack(past: readonly Promotion[]): string[] {
-  const stack: string[] = []
-  for (const { kind, version } of past) {
-    if (kind === 'rollback') stack.pop()
-    else if (version !== null && stack.at(-1) !== version) stack.push(version)
-  }
-  return stack
-}
-
-function inCharge(past: readonly Promotion[]): string | null {
-  return championStack(past).at(-1) ?? null
 }
 
 async function listHome(home: string, shipped: boolean): Promise<ListedModel[]> {
@@ -276,75 +238,6 @@ async function sweepLeftovers(home: string, nowMs: number): Promise<void> {
   }
 }
 
-async function readPromotions(home: string): Promise<Promotion[]> {
-  const past: Promotion[] = []
-  for (const entry of await entriesOf(home)) {
-    if (!PROMOTION_FILE.test(entry.name)) continue
-    const file = join(home, entry.name)
-    try {
-      past.push(promotionSchema.parse(JSON.parse(await readFile(file, 'utf8'))))
-    } catch (cause) {
-      throw new WeirError('MODEL_INVALID', 'A champion file cannot be read', {
-        where: file,
-        fix: 'Remove it: the one before then counts.',
-        cause,
-      })
-    }
-  }
-  return past.sort((a, b) => a.number - b.number)
-}
-
-/** False where another process took the number first. */
-async function writeNumbered(home: string, promotion: Promotion): Promise<boolean> {
-  const workshop = await mkdtemp(join(home, '.promotion-'))
-  const temporary = join(workshop, 'promotion.json')
-  try {
-    await writeDurably(temporary, `${JSON.stringify(promotion, null, 2)}\n`)
-    await link(temporary, join(home, `${String(promotion.number).padStart(6, '0')}.json`))
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') return false
-    throw new WeirError('STORE_FAILED', `The champion could not be written: ${messageOf(cause)}`, { where: home, cause })
-  } finally {
-    await rm(workshop, { recursive: true, force: true })
-  }
-  await syncFolder(home)
-  return true
-}
-
-async function writeDurably(file: string, content: string | Uint8Array): Promise<void> {
-  await writeFile(file, content, { flush: true })
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
-
-async function makeFolder(folder: string): Promise<void> {
-  const made = await mkdir(folder, { recursive: true })
-  if (made === undefined) return
-  // Every folder that was made must be on disk before what is put into it.
-  for (let inner = folder; inner.length >= made.length; inner = dirname(inner)) await syncFolder(dirname(inner))
-}
-
-async function entriesOf(folder: string) {
-  try {
-    return await readdir(folder, { withFileTypes: true })
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-    throw error
-  }
-}
-
-async function isFile(file: string): Promise<boolean> {
-  const entries = await entriesOf(dirname(file))
-  return entries.some((entry) => entry.name === basename(file))
-}
-
 function championsOf(folder: string, specName: string): string {
   checkVersion(specName)
   return join(folder, CHAMPIONS, specName)
@@ -374,5 +267,3 @@ function nothingBefore(specName: string, folder: string): WeirError {
 const PUBLISHING = '.publish-'
 const LEFTOVER_AGE_MS = 86_400_000
 const CHAMPIONS = 'champions'
-const PROMOTION_FILE = /^\d{6,}\.json$/
-const APPEND_ATTEMPTS_MAX = 20

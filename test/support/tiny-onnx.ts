@@ -142,7 +142,7 @@ export function tinyManifest(tiny: TinyModel): ModelManifest {
     outputs: { probability: 'probability', logit: 'logit', next: null },
     calibration: null,
     sha256: sha256Of(tiny.model),
-    medians: new Array<number>(layout.currentWidth).fill(0),
+    medians: layout.currentColumns.map(() => 0),
     training: {
       from: 0,
       to: 1,

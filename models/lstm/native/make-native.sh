@@ -16,7 +16,7 @@ for argument in "$@"; do
   case "$argument" in
     --gpu) variant=gpu ;;
     --force) force=yes ;;
-    -h | --help) sed -n '2,10p' "${BASH_SOURCE[0]}" | sed 's/^# \{0,1\}//'; exit 0 ;;
+    -h | --help) sed -n '2,9p' "${BASH_SOURCE[0]}" | sed 's/^# \{0,1\}//'; exit 0 ;;
     *) echo "make-native: unknown argument '$argument' (known: --gpu, --force)" >&2; exit 2 ;;
   esac
 done
@@ -62,7 +62,7 @@ fi
 command -v node >/dev/null || missing+=('node')
 command -v npm >/dev/null || missing+=('npm')
 command -v g++ >/dev/null || missing+=('g++ (Debian and Ubuntu: apt-get install g++)')
-command -v python3 >/dev/null || missing+=('python3 (3.8 or newer)')
+command -v python3 >/dev/null || missing+=('python3 (3.9 or newer)')
 command -v sha256sum >/dev/null || missing+=('sha256sum (coreutils)')
 if command -v python3 >/dev/null && ! python3 -m pip --version >/dev/null 2>&1; then
   missing+=('pip for python3 (Debian and Ubuntu: apt-get install python3-pip)')
@@ -75,8 +75,10 @@ if [ "${#missing[@]}" -gt 0 ]; then
   exit 1
 fi
 
-# --- build beside the target and move it into place at the end: a broken build leaves nothing that looks finished --
-scratch="$(mktemp -d "$root/.native-build.XXXXXX")"
+# --- build in a scratch folder; the binding moves into place last, so that a broken build never looks finished --------
+rm -rf "$target"/scratch.*
+mkdir -p "$target"
+scratch="$(mktemp -d "$target/scratch.XXXXXX")"
 trap 'rm -rf "$scratch"' EXIT
 build="$scratch/build"
 mkdir -p "$build" "$scratch/download" "$scratch/headers"
@@ -137,6 +139,9 @@ TF_CPP_MIN_LOG_LEVEL=2 node -e 'require(process.argv[1])' "$build/tfjs_binding.n
   exit 1
 }
 
-rm -rf "$target"
-mv "$build" "$target"
+rm -rf "$target/tfjs_binding.node" "$target/tfjs-node" "$target/tensorflow" "$target/nvidia"
+for part in tfjs-node tensorflow nvidia tfjs_binding.node; do
+  if [ -e "$build/$part" ]; then mv "$build/$part" "$target/$part"; fi
+done
+rm -rf "$scratch"
 echo "make-native: done, $(du -sm "$target" | cut -f1) MB in ${target#"$root"/}; training uses it from now on (weir doctor says so)"

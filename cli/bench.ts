@@ -1,0 +1,55 @@
+import { availableParallelism, cpus, totalmem } from 'node:os'
+import { WeirError } from '#schemas/errors.ts'
+import type { BenchName, BenchOptions } from './commands/bench.ts'
+import type { CommandContext } from './context.ts'
+import { featureSpecOf } from './feature-spec.ts'
+import { WEIR_VERSION } from './version.ts'
+
+/** Runs one measurement and says what it ran on. The figures are whatever the measurement gives. */
+export async function runBench(context: CommandContext, name: BenchName, options: BenchOptions): Promise<void> {
+  const figures = await measure(context, name, options)
+  context.report({ bench: name, machine: machineOf(), figures }, `${name}\n${describe(figures, '  ')}`)
+}
+
+async function measure(context: CommandContext, name: BenchName, options: BenchOptions): Promise<unknown> {
+  switch (name) {
+    case 'training': {
+      const { benchTraining } = await import('#test/bench/training.ts')
+      return await benchTraining()
+    }
+    case 'features': {
+      const { benchFeatures } = await import('#test/bench/features.ts')
+      const load = { cards: 50_000, merchants: 5_000, events: options.events ?? 1_000_000, days: 30 }
+      return benchFeatures(featureSpecOf(context.config), load)
+    }
+    default:
+      throw new WeirError('NOT_AVAILABLE', `bench ${name} is not wired yet`)
+  }
+}
+
+function machineOf(): Record<string, unknown> {
+  return {
+    cpu: cpus()[0]?.model ?? 'unknown',
+    cores: availableParallelism(),
+    memoryBytes: totalmem(),
+    platform: `${process.platform} ${process.arch}`,
+    node: process.versions.node,
+    weir: WEIR_VERSION,
+  }
+}
+
+/** Nested figures, one a line, numbers grouped. */
+function describe(value: unknown, indent: string): string {
+  if (typeof value !== 'object' || value === null) return `${indent}${shown(value)}\n`
+  return Object.entries(value)
+    .map(([key, inner]) =>
+      typeof inner === 'object' && inner !== null
+        ? `${indent}${key}\n${describe(inner, `${indent}  `)}`
+        : `${indent}${key.padEnd(24)} ${shown(inner)}\n`,
+    )
+    .join('')
+}
+
+function shown(value: unknown): string {
+  return typeof value === 'number' ? value.toLocaleString('en', { maximumFractionDigits: 3 }) : String(value)
+}

@@ -1,0 +1,121 @@
+import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { pathToFileURL } from 'node:url'
+import { promisify } from 'node:util'
+import { dataPaths } from '#infra/data-folder.ts'
+import { dataLockHolder } from '#infra/data-lock.ts'
+import { diskFiles } from '#infra/log/log-files.ts'
+import { listSegments, openSegment, scanSegment, segmentName } from '#infra/log/segment.ts'
+import { findService } from '#infra/service-client.ts'
+import { chooseExecutionProvider } from '#models/execution-provider.ts'
+import { chooseTrainingBackend } from '#models/lstm/backend.ts'
+import { layoutOf } from '#models/features/layout.ts'
+import { createOnnxScorer } from '#models/onnx-scorer.ts'
+import type { CommandContext } from '../context.ts'
+import { featureSpecOf } from '../feature-spec.ts'
+import { openRegistry } from '../models.ts'
+import { bad, type Finding, ok, warn } from './finding.ts'
+
+/** Checks of Weir's own parts, as the settings in force would use them. */
+export async function checkService(context: CommandContext): Promise<Finding> {
+  const holder = dataLockHolder(context.config.dataFolder)
+  const service = await findService(context.config.dataFolder, { timeoutMs: SERVICE_TIMEOUT_MS })
+  if (service !== null)
+    return ok(`weir ${service.address.command} runs, process ${service.address.pid}, at ${service.address.url}`)
+  if (holder === null) return ok('none runs on this data folder')
+  return warn(
+    `process ${holder.pid} (weir ${holder.command}) holds the data folder, but serves no API yet`,
+    'It may be starting or stopping; look at its log.',
+  )
+}
+
+/** Looks at the newest file only: the others were whole when it was begun, and are read through at every start. */
+export async function checkLog(context: CommandContext): Promise<Finding> {
+  if (context.config.log.home !== 'file')
+    return bad('log.home is kafka', 'Set log.home to file: this build has no other home.')
+  const folder = dataPaths(context.config).log
+  if (!existsSync(folder)) return ok('no log yet')
+  if (dataLockHolder(context.config.dataFolder) !== null) return ok('in use by the process above')
+  const numbers = await listSegments(diskFiles, folder)
+  const newest = numbers.at(-1)
+  if (newest === undefined) return ok('no log yet')
+  const segment = await openSegment(diskFiles, folder, newest, 0, false)
+  try {
+    const { end, size } = await scanSegment(segment)
+    const shown = `${numbers.length} file${numbers.length === 1 ? '' : 's'}, the newest of ${(size / 1024 ** 2).toFixed(1)} MiB`
+    if (end === size) return ok(`${shown}, whole to its end`)
+    return warn(
+      `${shown}; ${segmentName(newest)} is not whole from byte ${end} on`,
+      'The last writer was cut off. The next start removes what had not been promised, or refuses if something had.',
+    )
+  } finally {
+    await segment.file.close()
+  }
+}
+
+/** The champion is loaded as the service would load it: made for these features, golden batch as its manifest says. */
+export async function checkModel(context: CommandContext): Promise<Finding> {
+  const spec = featureSpecOf(context.config)
+  const champion = await openRegistry(context).champion(spec.name)
+  if (champion === null) {
+    return warn(
+      `no model for features ${spec.name}: rules alone decide`,
+      'Make one with `weir train`, then promote it.',
+    )
+  }
+  const { version, folder, manifest } = champion
+  const scorer = await createOnnxScorer({ folder, layout: layoutOf(spec), provider: context.config.model.provider })
+  await scorer.close()
+  return ok(`${version}, ${manifest.golden.rows} golden rows as they should be`)
+}
+
+export async function checkProvider(context: CommandContext): Promise<Finding> {
+  const { explanation } = await chooseExecutionProvider(context.config.model.provider)
+  return ok(explanation)
+}
+
+export async function checkTraining(context: CommandContext): Promise<Finding> {
+  const { trainingBackend } = context.config.model
+  const { explanation } = await chooseTrainingBackend(trainingBackend === 'wasm' ? { only: 'wasm' } : {})
+  return ok(explanation)
+}
+
+/** In a process of its own: a library that does not fit the machine may take its process with it. */
+export async function checkClickHouse(context: CommandContext): Promise<Finding> {
+  const { home, url } = context.config.clickhouse
+  if (home === 'server') return await checkServer(url)
+  const module = pathToFileURL(createRequire(import.meta.url).resolve('chdb')).href
+  const script = `const chdb = await import(${JSON.stringify(module)}); process.stdout.write((chdb.query ?? chdb.default.query)('SELECT version()', 'TabSeparated'))`
+  try {
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], {
+      timeout: CHDB_TIMEOUT_MS,
+    })
+    return ok(`embedded, version ${stdout.trim()}`)
+  } catch (error) {
+    const { code, signal } = error as { readonly code?: number; readonly signal?: string }
+    return bad(
+      `the embedded library does not run (${signal ?? `exit code ${code}`})`,
+      'It needs Linux with glibc or Apple silicon. Run `npm ci` again, or use a server: clickhouse.home.',
+    )
+  }
+}
+
+async function checkServer(url: string): Promise<Finding> {
+  try {
+    const response = await fetch(`${url}/ping`, { signal: AbortSignal.timeout(SERVICE_TIMEOUT_MS) })
+    if (response.ok) return ok(`server at ${url} answers`)
+    return bad(
+      `server at ${url} answers with status ${response.status}`,
+      'Is that the HTTP address of a ClickHouse server?',
+    )
+  } catch {
+    return bad(
+      `no server answers at ${url}`,
+      'Start it, or correct clickhouse.url. Decisions go out all the same; the tables catch up later.',
+    )
+  }
+}
+
+const SERVICE_TIMEOUT_MS = 3_000
+const CHDB_TIMEOUT_MS = 30_000

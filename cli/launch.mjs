@@ -1,0 +1,17 @@
+#!/usr/bin/env node
+// What `npx weir` runs: brings dist/ up to date if a source has changed, then hands over to it. It is a file of its own,
+// and not dist/weir.js, because npx remembers for ever that a command was missing when it was first called.
+import { existsSync } from 'node:fs'
+
+const ROOT = new URL('../', import.meta.url)
+
+if (existsSync(new URL('node_modules/commander', ROOT))) {
+  const { build } = await import('../build.mjs')
+  await build()
+  await import('../dist/weir.js')
+} else {
+  process.stderr.write(
+    'weir: its packages are not installed yet\n  fix Run `make setup` in the folder of Weir.\n  (NOT_AVAILABLE)\n',
+  )
+  process.exitCode = 2
+}

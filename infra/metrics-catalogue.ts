@@ -1,0 +1,98 @@
+/** One metric: what it is called, what it means in one sentence, and the labels it may carry. */
+export interface MetricEntry {
+  readonly kind: 'counter' | 'gauge' | 'histogram'
+  readonly help: string
+  readonly labels?: readonly string[]
+  /** Histograms: upper bounds in seconds. */
+  readonly buckets?: readonly number[]
+}
+
+/** From a tenth of a millisecond to ten seconds, about three a decade. */
+const SECONDS = [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10]
+const LONG_SECONDS = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1_800, 7_200]
+
+/** Every metric Weir gives out; a name that does not stand here cannot be counted. */
+export const METRICS = {
+  weir_build_info: {
+    kind: 'gauge',
+    help: 'Always 1; the version that runs stands in the labels.',
+    labels: ['version', 'node', 'spec'],
+  },
+  weir_events_total: { kind: 'counter', help: 'Transactions accepted and folded.' },
+  weir_labels_total: { kind: 'counter', help: 'Labels accepted and folded.' },
+  weir_repeated_total: { kind: 'counter', help: 'Records dropped because their id had been accepted before.' },
+  weir_dead_letters_total: { kind: 'counter', help: 'Records that could not be taken.', labels: ['reason'] },
+  weir_alerts_total: {
+    kind: 'counter',
+    help: 'Transactions flagged, that is neither approved nor left unscored.',
+    labels: ['verdict'],
+  },
+  weir_events_unscored_total: {
+    kind: 'counter',
+    help: 'Transactions that rules alone decided because the model did not answer.',
+    labels: ['reason'],
+  },
+  weir_scorer_failures_total: { kind: 'counter', help: 'Slices for which the model failed.' },
+  weir_card_numbers_replaced_total: {
+    kind: 'counter',
+    help: 'Card numbers in the clear that were replaced by tokens; many hits in one field may be numbers that only look like cards.',
+    labels: ['field'],
+  },
+  weir_slice_seconds: {
+    kind: 'histogram',
+    help: 'Time from taking a slice to its decisions being ready.',
+    buckets: SECONDS,
+  },
+  weir_slice_rows: { kind: 'gauge', help: 'Rows in the newest slice.' },
+  weir_commit_seconds: { kind: 'histogram', help: 'Time for one commit to become durable.', buckets: SECONDS },
+  weir_stage_seconds_total: { kind: 'counter', help: 'Time spent in each stage of the path.', labels: ['stage'] },
+  weir_intake_rows: { kind: 'gauge', help: 'Requests waiting to be taken into a slice.' },
+  weir_input_lag_records: {
+    kind: 'gauge',
+    help: 'Records in the input that were not folded yet.',
+    labels: ['topic', 'partition'],
+  },
+  weir_journal_line: { kind: 'gauge', help: 'Number of the newest durable journal line.' },
+  weir_stream_time_seconds: { kind: 'gauge', help: 'Clock of the newest journal line, seconds since 1970.' },
+  weir_log_disk_full_total: { kind: 'counter', help: 'Times the path was paused because the disk was full.' },
+  weir_log_bytes: { kind: 'gauge', help: 'Size of the log on disk.' },
+  weir_state_bytes: { kind: 'gauge', help: 'Memory of the folded state.' },
+  weir_state_entities: { kind: 'gauge', help: 'Cards, merchants and other entities in the state.', labels: ['entity'] },
+  weir_state_tiled_entities: {
+    kind: 'gauge',
+    help: 'Entities so busy that their windows are kept by the minute.',
+    labels: ['entity'],
+  },
+  weir_checkpoint_seconds: { kind: 'histogram', help: 'Time to write one checkpoint.', buckets: LONG_SECONDS },
+  weir_checkpoint_age_seconds: { kind: 'gauge', help: 'Age of the newest complete checkpoint.' },
+  weir_checkpoint_failures_total: { kind: 'counter', help: 'Checkpoints that could not be written.' },
+  weir_recorder_rows_total: { kind: 'counter', help: 'Rows written to ClickHouse.', labels: ['table'] },
+  weir_recorder_block_seconds: {
+    kind: 'histogram',
+    help: 'Time to write one block to ClickHouse.',
+    buckets: LONG_SECONDS,
+  },
+  weir_recorder_failures_total: { kind: 'counter', help: 'Blocks that ClickHouse did not take; each is sent again.' },
+  weir_recorder_lag_lines: { kind: 'gauge', help: 'Journal lines that ClickHouse does not hold yet.' },
+  weir_threshold: { kind: 'gauge', help: 'Review threshold in force.' },
+  weir_model_info: {
+    kind: 'gauge',
+    help: 'Always 1; the model in charge and what it runs on stand in the labels.',
+    labels: ['version', 'provider'],
+  },
+  weir_rules_info: { kind: 'gauge', help: 'Always 1; the rules in force stand in the label.', labels: ['version'] },
+  weir_retrain_runs_total: { kind: 'counter', help: 'Finished trainings by their outcome.', labels: ['outcome'] },
+  weir_retrain_seconds: {
+    kind: 'histogram',
+    help: 'Time of one training, comparison included.',
+    buckets: LONG_SECONDS,
+  },
+  weir_api_requests_total: {
+    kind: 'counter',
+    help: 'Requests answered, by route and status.',
+    labels: ['route', 'status'],
+  },
+  weir_api_seconds: { kind: 'histogram', help: 'Time to answer a request.', labels: ['route'], buckets: SECONDS },
+} as const satisfies Readonly<Record<string, MetricEntry>>
+
+export type MetricName = keyof typeof METRICS

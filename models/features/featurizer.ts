@@ -1,0 +1,515 @@
+import { PAGE_BYTES, type Region, type StateMemory } from '#infra/state-memory.ts'
+import type { FeatureBuffers, FeatureLayout } from '#models/feature-buffers.ts'
+import { type CounterSpec, counterName } from '#schemas/counter.ts'
+import { AUTHORIZATION, type EventColumns, isScoredKind, LABEL, OUTCOME, REVERSAL } from '#schemas/event-columns.ts'
+import { type FeatureSpec, HABIT_FEATURES, type HabitFeature, RAW_FEATURES, WINDOWS_MS } from '#schemas/feature-spec.ts'
+import { Hash64 } from '#schemas/hash64.ts'
+import { FRAUD_TYPES } from '#schemas/label.ts'
+import { isDeclined } from '#schemas/transaction.ts'
+import { Counter } from './counters.ts'
+import { EpochSet } from './distinct.ts'
+import { type CurrentEvent, EntityFigures } from './entity-figures.ts'
+import { type EntityStore, FLAG_HIGH, FLAG_LOW } from './entity-store.ts'
+import { CARD_TRAIT_WORDS, type CardColumns, Habit, type HabitEvent, MERCHANT_WORDS } from './habit.ts'
+import { History, HISTORY_HEADER_WORDS } from './history.ts'
+import { HistoryVector } from './history-vector.ts'
+import { hashKey } from './keys.ts'
+import { KnownLabels, knownFraudColumns } from './known-labels.ts'
+import { layoutOf } from './layout.ts'
+import { countsInWindows, writeRaw } from './raw.ts'
+
+export interface FeaturizerOptions {
+  readonly spec: FeatureSpec
+  /** Holds all of the state. */
+  readonly memory: StateMemory
+  readonly counters?: readonly CounterSpec[]
+  /** Transactions in another currency count as foreign. */
+  readonly baseCurrency?: string
+}
+
+export interface FeatureStats {
+  readonly cards: number
+  readonly entities: number
+  readonly stateBytes: number
+  /** Entities whose older events are kept one row a minute. */
+  readonly tiledEntities: number
+  readonly lateEvents: number
+}
+
+/** Entities looked at for eviction after each slice, of every kind. */
+const SWEEP_STEPS = 256
+const SERVICE_DISPUTE = FRAUD_TYPES.indexOf('service_dispute')
+
+/** One kind of entity with its figures, its labels and the hash of the current event's key. */
+interface Entity {
+  readonly figures: EntityFigures
+  readonly known: KnownLabels | null
+  readonly hash: Hash64
+  hasKey: boolean
+  isThere: boolean
+}
+
+/**
+ * The one definition of a feature: folds events into the state and writes the vectors of each scored event as of its own
+ * event time. The same code runs live, in replay, in backtests and for training.
+ */
+export class Featurizer {
+  readonly layout: FeatureLayout
+  private readonly spec: FeatureSpec
+  private readonly memory: StateMemory
+  private readonly baseCurrency: string
+  private readonly metaRegion: Region
+  /** [stream time, late events] */
+  private meta!: Float64Array
+  private readonly entities: readonly Entity[]
+  private readonly card: Entity
+  private readonly merchant: Entity | null
+  private readonly device: Entity | null
+  private readonly history: History
+  private readonly historyVector: HistoryVector
+  private readonly habit: Habit
+  private readonly columns: CardColumns
+  private counters: Counter[] = []
+
+  private readonly rawAt: Int32Array
+  private readonly habitAt: Int32Array
+  private readonly buckets: {
+    readonly of: (events: EventColumns, row: number) => string
+    readonly at: number
+    readonly count: number
+  }[]
+  private readonly signalsAt: number
+  private readonly raw = new Float64Array(RAW_FEATURES.length)
+  private readonly habitNumbers = new Float64Array(HABIT_FEATURES.length)
+  /** The output's memory as 32-bit words, for its hash. */
+  private historyBits: Uint32Array = new Uint32Array(0)
+  private currentBits: Uint32Array = new Uint32Array(0)
+  private readonly set = new EpochSet(65_536)
+  private readonly hash = new Hash64()
+  private readonly habitEvent: HabitEvent = {
+    timeMs: 0,
+    amount: 0,
+    merchantKey: 0,
+    deviceKey: 0,
+    categoryKey: 0,
+    countryKey: 0,
+    latitude: 0,
+    longitude: 0,
+  }
+  private readonly current: { -readonly [K in keyof CurrentEvent]: CurrentEvent[K] } = {
+    timeMs: 0,
+    amount: 0,
+    counts: 0,
+    small: 0,
+    other: 0,
+  }
+
+  constructor({ spec, memory, counters = [], baseCurrency = 'EUR' }: FeaturizerOptions) {
+    this.spec = spec
+    this.memory = memory
+    this.baseCurrency = baseCurrency
+    this.layout = layoutOf(spec)
+    this.metaRegion = memory.region('features.meta', PAGE_BYTES)
+    this.metaRegion.addChunk()
+    this.attach()
+    memory.onRestore(() => this.attach())
+
+    const wants = new Set<HabitFeature>([...spec.habit, ...HABIT_FEATURES.filter((name) => isInHistory(spec, name))])
+    const needs = neededCardColumns(spec)
+    this.columns = needs.columns
+    this.habit = new Habit(memory, wants, needs.columns)
+    this.history = new History(memory, 'card', spec.historyLength, spec.historyFeatures.length)
+    this.historyVector = new HistoryVector(spec.historyFeatures)
+
+    let column = spec.raw.length + spec.habit.length
+    this.entities = spec.entities.map((entity) => {
+      const isCard = entity.name === 'card'
+      const figures = new EntityFigures(
+        memory,
+        entity,
+        spec,
+        {
+          amounts: isCard,
+          tags: isCard,
+          otherColumns: isCard ? needs.count : 0,
+          extraWords: isCard
+            ? HISTORY_HEADER_WORDS + (this.habit.hasTraits ? CARD_TRAIT_WORDS : 0)
+            : entity.name === 'merchant' && this.habit.needsMerchant
+              ? MERCHANT_WORDS
+              : 0,
+          windowMsMin: isCard ? WINDOWS_MS['30d'] : 0,
+        },
+        column,
+        this.set,
+      )
+      column += entity.figures.reduce((sum, { windows }) => sum + windows.length, 0)
+      const known = knownFraudColumns(entity) === 0 ? null : new KnownLabels(memory, entity, spec, column)
+      column += knownFraudColumns(entity)
+      return { figures, known, hash: new Hash64(), hasKey: false, isThere: false }
+    })
+    const named = (name: string): Entity | null =>
+      this.entities.find(({ figures }) => figures.spec.name === name) ?? null
+    this.card = named('card')!
+    this.merchant = named('merchant')
+    this.device = named('device')
+    this.card.figures.store.onClear = (u32, at) => this.history.release(u32, at)
+
+    this.rawAt = Int32Array.from(spec.raw, (name) => RAW_FEATURES.indexOf(name))
+    this.habitAt = Int32Array.from(spec.habit, (name) => HABIT_FEATURES.indexOf(name))
+    this.buckets = []
+    if (spec.categoryBuckets > 0) {
+      this.buckets.push({
+        of: (events, row) => events.text.merchant_category[row]!,
+        at: column,
+        count: spec.categoryBuckets,
+      })
+      column += spec.categoryBuckets
+    }
+    for (const { name, buckets } of spec.attributes) {
+      this.buckets.push({ of: (events, row) => events.attributes[row]![name] ?? '', at: column, count: buckets })
+      column += buckets
+    }
+    this.signalsAt = column
+    this.setCounters(counters)
+  }
+
+  get stats(): FeatureStats {
+    const stores = this.entities.map(({ figures }) => figures.store)
+    return {
+      cards: this.card.figures.store.entities,
+      entities: stores.reduce((sum, store) => sum + store.entities, 0),
+      stateBytes: this.memory.byteLength,
+      tiledEntities: stores.reduce((sum, store) => sum + store.tiledEntities, 0),
+      lateEvents: this.meta[1]!,
+    }
+  }
+
+  /** Largest event time folded so far, epoch milliseconds. */
+  get streamTimeMs(): number {
+    return this.meta[0]!
+  }
+
+  /**
+   * Folds the rows whose outcome is 0, in order, and writes vectors and input hash of those that are scored.
+   */
+  fold(events: EventColumns, outcome: Uint8Array, out: FeatureBuffers): void {
+    this.useBuffers(out)
+    this.metaRegion.touch(0, 0, 16)
+    for (let row = 0; row < events.count; row++) {
+      if (outcome[row] !== 0) continue
+      const kind = events.kind[row]!
+      if (kind === LABEL) this.foldLabel(events, row)
+      else if (kind === REVERSAL) this.foldReversal(events, row)
+      else if (kind === OUTCOME) this.foldOutcome(events, row)
+      else if (isScoredKind(kind)) this.foldScored(events, row, out)
+    }
+  }
+
+  /** Frees what was idle too long; a bounded number of steps. */
+  endSlice(): void {
+    const streamTimeMs = this.meta[0]!
+    for (const { figures, known } of this.entities) {
+      const isCard = figures === this.card.figures
+      figures.store.sweep(streamTimeMs, SWEEP_STEPS, (u32, at) => {
+        if (isCard) this.history.release(u32, at)
+      })
+      known?.store.sweep(streamTimeMs, SWEEP_STEPS, NOTHING)
+    }
+    for (const counter of this.counters) counter.sweep(streamTimeMs, SWEEP_STEPS)
+  }
+
+  /** The counters of the rules in force; one that is new gives NaN until one window has passed. */
+  setCounters(specs: readonly CounterSpec[]): void {
+    const before = this.counters
+    this.counters = specs.map((spec) => {
+      const name = counterName(spec)
+      return before.find((counter) => counter.name === name) ?? new Counter(this.memory, spec)
+    })
+    for (const counter of before) if (!this.counters.includes(counter)) counter.drop(this.memory)
+  }
+
+  private foldScored(events: EventColumns, row: number, out: FeatureBuffers): void {
+    const timeMs = events.event_time[row]!
+    if (timeMs > this.meta[0]!) this.meta[0] = timeMs
+    const streamTimeMs = this.meta[0]!
+    this.readEvent(events, row)
+    this.openEntities(events, row, streamTimeMs)
+    writeRaw(events, row, this.baseCurrency, this.raw)
+    const base = row * this.layout.currentWidth
+    this.writeHabit()
+    this.writeEvent(events, row, out.current, base)
+    this.writeEntities(streamTimeMs, out.current, base)
+    this.writeHistory(row, timeMs, out)
+    this.hashInput(row, out)
+    const flags = this.current.small === 1 ? FLAG_HIGH : 0
+    for (let i = 0; i < this.counters.length; i++) {
+      out.counters[row * this.counters.length + i] = this.counters[i]!.read(events, row, streamTimeMs, flags, this.set)
+    }
+    this.take(events, row, streamTimeMs, flags | (isDeclined(events.text.response_code[row]!) ? FLAG_LOW : 0))
+  }
+
+  private readEvent(events: EventColumns, row: number): void {
+    const { text } = events
+    const event = this.habitEvent
+    event.timeMs = events.event_time[row]!
+    event.amount = events.amount_base[row]!
+    event.merchantKey = this.keyOf(text.merchant_id[row]!)
+    event.deviceKey = this.columns.device < 0 ? 0 : this.keyOf(text.device_id[row]!)
+    event.categoryKey = this.keyOf(text.merchant_category[row]!)
+    event.countryKey = this.habit.hasTraits ? this.keyOf(text.merchant_country[row]!) : 0
+    event.latitude = events.latitude[row]!
+    event.longitude = events.longitude[row]!
+    this.current.timeMs = event.timeMs
+    this.current.amount = event.amount
+    this.current.counts = countsInWindows(events.kind[row]!) ? 1 : 0
+    this.current.small = events.kind[row] === AUTHORIZATION && event.amount < this.spec.smallAmount ? 1 : 0
+  }
+
+  private openEntities(events: EventColumns, row: number, streamTimeMs: number): void {
+    for (const entity of this.entities) {
+      entity.hasKey = this.hashEntity(entity, events, row)
+      entity.isThere = entity.hasKey && entity.figures.store.open(entity.hash.hi, entity.hash.lo, streamTimeMs)
+    }
+  }
+
+  /** The account of a card without one is the card itself. */
+  private hashEntity({ figures, hash }: Entity, events: EventColumns, row: number): boolean {
+    if (hashKey(hash, events, row, figures.spec.fields)) return true
+    return figures.spec.fields[0] === 'account_id' && hashKey(hash, events, row, ACCOUNTLESS)
+  }
+
+  private writeHabit(): void {
+    const { card, merchant, habitEvent } = this
+    const store = card.figures.store
+    const end = card.isThere ? store.rowsUntil(habitEvent.timeMs) : 0
+    this.habit.writeCard(store, end, habitEvent, this.habitNumbers)
+    if (this.habit.needsMerchant && merchant !== null && merchant.hasKey) {
+      this.habit.writeMerchant(merchant.isThere ? merchant.figures.store : null, habitEvent, this.habitNumbers)
+    }
+  }
+
+  private writeEvent(events: EventColumns, row: number, into: Float32Array, base: number): void {
+    const { rawAt, habitAt, raw, habitNumbers } = this
+    let at = base
+    for (let i = 0; i < rawAt.length; i++) into[at++] = raw[rawAt[i]!]!
+    for (let i = 0; i < habitAt.length; i++) into[at++] = habitNumbers[habitAt[i]!]!
+    for (const { of, at: first, count } of this.buckets) {
+      into.fill(0, base + first, base + first + count)
+      const key = this.keyOf(of(events, row))
+      if (key !== 0) into[base + first + (key % count)] = 1
+    }
+    const signals = events.signals[row]!
+    for (const [i, name] of this.spec.signals.entries()) into[base + this.signalsAt + i] = signals[name] ?? 0
+  }
+
+  private writeEntities(streamTimeMs: number, into: Float32Array, base: number): void {
+    const { current, habitEvent } = this
+    const cardKey = this.card.hash.lo
+    for (const { figures, known, hash, hasKey, isThere } of this.entities) {
+      if (!hasKey) {
+        figures.writeNone(into, base)
+        known?.writeNone(into, base)
+        continue
+      }
+      current.other = figures === this.card.figures ? habitEvent.merchantKey : cardKey
+      figures.write(isThere, current, into, base)
+      const events = isThere ? figures.store : null
+      known?.write(hash.hi, hash.lo, streamTimeMs, current.timeMs, events, current.counts, into, base)
+    }
+  }
+
+  private writeHistory(row: number, timeMs: number, out: FeatureBuffers): void {
+    const { historyLength, historyWidth } = this.layout
+    const at = row * historyLength * historyWidth
+    if (this.card.isThere) {
+      out.historyLength[row] = this.history.read(this.card.figures.store, timeMs, out.history, at)
+    } else {
+      out.history.fill(0, at, at + historyLength * historyWidth)
+      out.historyLength[row] = 0
+    }
+  }
+
+  /** Over the bits of the real past vectors, their number and the current vector. */
+  private hashInput(row: number, out: FeatureBuffers): void {
+    const { historyLength, historyWidth, currentWidth } = this.layout
+    const length = out.historyLength[row]!
+    const end = (row + 1) * historyLength * historyWidth
+    this.hash.ofWords(this.historyBits, end - length * historyWidth, length * historyWidth, length)
+    const { hi, lo } = this.hash
+    this.hash.ofWords(this.currentBits, row * currentWidth, currentWidth).combine(hi, lo)
+    out.inputHashHi[row] = this.hash.hi
+    out.inputHashLo[row] = this.hash.lo
+  }
+
+  /** Takes the event into windows, habits and history, after everything about it was written. */
+  private take(events: EventColumns, row: number, streamTimeMs: number, flags: number): void {
+    const { habitEvent, current, card, merchant, columns } = this
+    const { timeMs, amount } = habitEvent
+    const cardStore = card.figures.store
+    this.historyVector.write(this.raw, this.habitNumbers, habitEvent.categoryKey, {
+      cardCount1h: this.recent(card),
+      merchantCount1h: merchant === null ? 0 : this.recent(merchant),
+    })
+    for (const entity of this.entities) {
+      if (!entity.hasKey) continue
+      const { store } = entity.figures
+      if (!entity.isThere) store.openOrCreate(entity.hash.hi, entity.hash.lo, streamTimeMs, timeMs)
+      if (timeMs < store.newestMs) this.meta[1]! += entity === card ? 1 : 0
+      if (entity === card) {
+        const first = columns.merchant === 0 ? habitEvent.merchantKey : habitEvent.deviceKey
+        if (current.counts === 1)
+          store.insert(timeMs, amount, this.keyOf(events.text.transaction_id[row]!), flags, first, habitEvent.deviceKey)
+        else store.seenAt(timeMs)
+        this.habit.takeCard(store, habitEvent)
+      } else if (current.counts === 1) {
+        store.insert(timeMs, amount, 0, flags, card.hash.lo, 0)
+      } else {
+        store.seenAt(timeMs)
+      }
+    }
+    if (merchant !== null && merchant.hasKey && this.habit.needsMerchant && amount > 0 && current.counts === 1) {
+      this.habit.takeMerchant(merchant.figures.store, habitEvent)
+    }
+    this.history.push(cardStore, timeMs, this.historyVector.numbers)
+    for (const counter of this.counters) counter.take(events, row, streamTimeMs, flags)
+  }
+
+  /** Events of the last hour, the current one included. */
+  private recent({ figures, hasKey, isThere }: Entity): number {
+    if (!hasKey) return 0
+    if (!isThere) return this.current.counts
+    const { store } = figures
+    const end = store.rowsUntil(this.current.timeMs)
+    const start = store.rowsBefore(this.current.timeMs - WINDOWS_MS['1h'], end)
+    return (start === end ? 0 : store.eventsIn(start, end)) + this.current.counts
+  }
+
+  /** Takes the original out of every window it is in, or as much of its amount as was given back. */
+  private foldReversal(events: EventColumns, row: number): void {
+    const found = this.findOriginal(events, row)
+    if (found === null) return
+    const { timeMs, amount } = found
+    const back = events.amount_base[row]!
+    const isWhole = back >= amount || back === 0
+    this.onEach(events, row, timeMs, amount, (store, at) => {
+      if (isWhole) store.remove(at)
+      else if (store.options.hasAmounts) store.changeAmount(at, -back)
+    })
+  }
+
+  private foldOutcome(events: EventColumns, row: number): void {
+    const found = this.findOriginal(events, row)
+    if (found === null) return
+    const declined = isDeclined(events.text.response_code[row]!) ? 1 : 0
+    this.onEach(events, row, found.timeMs, found.amount, (store, at) => {
+      if (!store.options.hasFlags) return
+      const was = store.lowFlagsIn(at, at + 1)
+      if (was !== declined) store.changeFlags(at, declined === 1 ? FLAG_LOW : -FLAG_LOW)
+    })
+  }
+
+  /** The original's time and amount, from the card's own rows; null when the card no longer holds it. */
+  private findOriginal(events: EventColumns, row: number): { timeMs: number; amount: number } | null {
+    const { card } = this
+    const store = card.figures.store
+    if (!hashKey(card.hash, events, row, card.figures.spec.fields)) return null
+    if (!store.open(card.hash.hi, card.hash.lo, this.meta[0]!)) return null
+    const at = store.rowOfTag(this.keyOf(events.text.original_id[row]!))
+    return at < 0 ? null : { timeMs: store.timeOf(at), amount: store.amountOf(at) }
+  }
+
+  /** Every row of the original: the card's by its tag, the others' by time and amount under the keys that are repeated. */
+  private onEach(
+    events: EventColumns,
+    row: number,
+    timeMs: number,
+    amount: number,
+    change: (store: EntityStore, at: number) => void,
+  ): void {
+    const streamTimeMs = this.meta[0]!
+    for (const entity of this.entities) {
+      const { store } = entity.figures
+      if (!this.hashEntity(entity, events, row)) continue
+      if (!store.open(entity.hash.hi, entity.hash.lo, streamTimeMs)) continue
+      const at =
+        entity === this.card
+          ? store.rowOfTag(this.keyOf(events.text.original_id[row]!))
+          : store.rowOfEvent(timeMs, amount)
+      if (at >= 0) change(store, at)
+    }
+    for (const counter of this.counters) {
+      const store = counter.openFor(events, row, streamTimeMs)
+      const at = store?.rowOfEvent(timeMs, amount) ?? -1
+      if (store !== null && at >= 0) change(store, at)
+    }
+  }
+
+  private foldLabel(events: EventColumns, row: number): void {
+    const streamTimeMs = this.meta[0]!
+    const isFraud = events.label_fraud[row] === 1 && events.label_type[row] !== SERVICE_DISPUTE
+    const tag = this.keyOf(events.text.transaction_id[row]!)
+    const timeMs = events.event_time[row]!
+    for (const entity of this.entities) {
+      if (entity.known === null || entity === this.device) continue
+      if (!hashKey(entity.hash, events, row, entity.figures.spec.fields)) continue
+      entity.known.take(entity.hash.hi, entity.hash.lo, streamTimeMs, timeMs, tag, isFraud)
+    }
+    this.labelDevice(events, row, tag, timeMs, isFraud)
+  }
+
+  /** A label names no device: it is found by the card's own row of that transaction, while the card still holds it. */
+  private labelDevice(events: EventColumns, row: number, tag: number, timeMs: number, isFraud: boolean): void {
+    const { device, card, columns } = this
+    if (device === null || device.known === null || columns.device < 0) return
+    const cards = card.figures.store
+    if (!hashKey(card.hash, events, row, card.figures.spec.fields)) return
+    if (!cards.open(card.hash.hi, card.hash.lo, this.meta[0]!)) return
+    const at = cards.rowOfTag(tag)
+    const key = at < 0 ? 0 : cards.otherOf(at, columns.device)
+    const devices = device.figures.store
+    if (key === 0 || !devices.openLow(key, this.meta[0]!)) return
+    device.known.take(devices.hashHi, devices.hashLo, this.meta[0]!, timeMs, tag, isFraud)
+  }
+
+  private useBuffers(out: FeatureBuffers): void {
+    if (this.historyBits.buffer !== out.history.buffer) {
+      this.historyBits = new Uint32Array(out.history.buffer)
+      this.currentBits = new Uint32Array(out.current.buffer)
+    }
+    const count = this.counters.length
+    if (out.counterCount === count) return
+    out.counters = new Float64Array(out.capacity * count)
+    out.counterCount = count
+  }
+
+  /** 32 bits of an id, never 0 for one that is there. */
+  private keyOf(id: string): number {
+    return id === '' ? 0 : this.hash.ofText(id).lo || 1
+  }
+
+  private attach(): void {
+    this.meta = new Float64Array(this.metaRegion.chunks[0]!)
+  }
+}
+
+const ACCOUNTLESS = ['card_id'] as const
+const NOTHING = (): void => {}
+
+/** Keys of other entities that the card's rows must hold, for distinct merchants and for what is new. */
+function neededCardColumns(spec: FeatureSpec): { readonly columns: CardColumns; readonly count: 0 | 1 | 2 } {
+  const card = spec.entities.find(({ name }) => name === 'card')!
+  const wantsMerchant =
+    spec.habit.includes('new_merchant') ||
+    spec.historyFeatures.includes('new_merchant') ||
+    card.figures.some(({ aggregate }) => aggregate === 'distinct')
+  const wantsDevice =
+    spec.habit.includes('new_device') ||
+    spec.historyFeatures.includes('new_device') ||
+    spec.entities.some(({ name, knownFraudWindows }) => name === 'device' && knownFraudWindows.length > 0)
+  const count = ((wantsMerchant ? 1 : 0) + (wantsDevice ? 1 : 0)) as 0 | 1 | 2
+  return { columns: { merchant: wantsMerchant ? 0 : -1, device: wantsDevice ? count - 1 : -1 }, count }
+}
+
+function isInHistory(spec: FeatureSpec, name: HabitFeature): boolean {
+  return (spec.historyFeatures as readonly string[]).includes(name)
+}

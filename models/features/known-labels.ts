@@ -1,0 +1,101 @@
+import type { StateMemory } from '#infra/state-memory.ts'
+import { type EntitySpec, type FeatureSpec, WINDOWS_MS } from '#schemas/feature-spec.ts'
+import { EntityStore, FLAG_LOW } from './entity-store.ts'
+
+/** Stands for "never": nothing known lies within the last year. */
+const NEVER_LOG_MS = Math.log1p(365 * 86_400_000)
+/** Labels come weeks to months after their event. */
+const KEPT_MS = 45 * 86_400_000
+
+/**
+ * What is known of fraud at one kind of entity: a row for each labelled transaction at its own event time, in force from
+ * the moment the label arrived. A later label on the same transaction corrects its row.
+ */
+export class KnownLabels {
+  readonly store: EntityStore
+  private readonly windowsMs: readonly number[]
+  private readonly firstColumn: number
+
+  /** Columns: count and share for each window, then log time since the last known fraud and genuine. */
+  constructor(memory: StateMemory, spec: EntitySpec, of: FeatureSpec, firstColumn: number) {
+    this.firstColumn = firstColumn
+    this.windowsMs = spec.knownFraudWindows.map((window) => WINDOWS_MS[window])
+    this.store = new EntityStore(memory, {
+      name: `known.${spec.name}`,
+      horizonMs: KEPT_MS,
+      idleMs: of.idleDays * 86_400_000,
+      ringMax: 512,
+      hasAmounts: false,
+      hasTags: true,
+      hasFlags: true,
+      otherColumns: 0,
+    })
+  }
+
+  /** Takes a label for the entity with this hash. */
+  take(hi: number, lo: number, streamTimeMs: number, eventTimeMs: number, tag: number, isFraud: boolean): void {
+    const { store } = this
+    store.openOrCreate(hi, lo, streamTimeMs, eventTimeMs)
+    const row = store.rowOfTag(tag)
+    if (row < 0) {
+      store.insert(eventTimeMs, 0, tag, isFraud ? FLAG_LOW : 0, 0, 0)
+      return
+    }
+    const wasFraud = store.lowFlagsIn(row, row + 1) === 1
+    if (wasFraud !== isFraud) store.changeFlags(row, isFraud ? FLAG_LOW : -FLAG_LOW)
+  }
+
+  /**
+   * Opens the entity's labels and writes its columns.
+   *
+   * @param events the entity's events, opened; null when it has no past
+   * @param counts 1 when the current event counts in windows
+   */
+  write(
+    hi: number,
+    lo: number,
+    streamTimeMs: number,
+    timeMs: number,
+    events: EntityStore | null,
+    counts: number,
+    into: Float32Array,
+    row: number,
+  ): void {
+    const { store } = this
+    if (!store.open(hi, lo, streamTimeMs)) {
+      this.writeNone(into, row)
+      return
+    }
+    let at = row + this.firstColumn
+    const end = store.rowsUntil(timeMs)
+    const eventsEnd = events === null ? 0 : events.rowsUntil(timeMs)
+    for (const windowMs of this.windowsMs) {
+      const start = store.rowsBefore(timeMs - windowMs, end)
+      const frauds = start === end ? 0 : store.lowFlagsIn(start, end)
+      const from = events === null ? 0 : events.rowsBefore(timeMs - windowMs, eventsEnd)
+      const all = (events === null || from === eventsEnd ? 0 : events.eventsIn(from, eventsEnd)) + counts
+      into[at++] = frauds
+      into[at++] = frauds === 0 ? 0 : Math.min(1, frauds / Math.max(1, all))
+    }
+    into[at++] = this.logSince(timeMs, end, 1)
+    into[at] = this.logSince(timeMs, end, 0)
+  }
+
+  writeNone(into: Float32Array, row: number): void {
+    let at = row + this.firstColumn
+    for (let i = 0; i < this.windowsMs.length * 2; i++) into[at++] = 0
+    into[at++] = NEVER_LOG_MS
+    into[at] = NEVER_LOG_MS
+  }
+
+  private logSince(timeMs: number, end: number, flag: 0 | 1): number {
+    for (let i = end - 1; i >= 0; i--) {
+      if (this.store.lowFlagsIn(i, i + 1) === flag) return Math.log1p(timeMs - this.store.timeOf(i))
+    }
+    return NEVER_LOG_MS
+  }
+}
+
+export function knownFraudColumns(spec: EntitySpec): number {
+  return spec.knownFraudWindows.length === 0 ? 0 : spec.knownFraudWindows.length * 2 + 2
+}

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# The gate before every commit. Says what each step took; all steps run, then the first lines of what failed are known.
+#   check.sh               everything
+#   check.sh --no-tests    everything but the tests, for run.sh which runs them itself
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+FOLDERS=(schemas infra models simulator pipeline learning console cli test)
+failed=()
+
+step() {
+  local name=$1 started output status
+  shift
+  started=$(date +%s%N)
+  output=$("$@" 2>&1)
+  status=$?
+  printf '%-16s %5s s  %s\n' "$name" "$(awk "BEGIN{printf \"%.1f\", ($(date +%s%N) - $started) / 1e9}")" "$([ $status = 0 ] && echo ok || echo FAILED)"
+  if [ $status != 0 ]; then
+    echo "$output"
+    failed+=("$name")
+  fi
+}
+
+web_compiles() { [ ! -f console/web/tsconfig.json ] || npx tsc -p console/web; }
+
+step format npx biome format .
+step lint npx oxlint --type-aware "${FOLDERS[@]}"
+step compiler npx tsc -p .
+step 'compiler (page)' web_compiles
+step 'unused code' npx knip --no-progress
+if [ "${1:-}" != --no-tests ]; then
+  step tests node --import tsx --test --test-reporter=dot test/unit.ts
+fi
+
+if [ ${#failed[@]} != 0 ]; then
+  echo "check: failed: ${failed[*]}" >&2
+  exit 1
+fi

@@ -1,0 +1,24 @@
+// Runs every unit, contract and guide test in one process: no module holds state, so none needs a process of its own,
+// and the run itself is the proof. A suite for each file keeps its hooks to itself.
+import { existsSync, readdirSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { describe } from 'node:test'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+
+const HERE = dirname(fileURLToPath(import.meta.url))
+
+for (const folder of ['unit', 'contract', 'guide']) {
+  for (const file of testFilesIn(join(HERE, folder))) {
+    await describe(relative(HERE, file), async () => {
+      await import(pathToFileURL(file).href)
+    })
+  }
+}
+
+function testFilesIn(folder: string): string[] {
+  if (!existsSync(folder)) return []
+  return readdirSync(folder, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile() && /\.test\.tsx?$/.test(entry.name))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort()
+}

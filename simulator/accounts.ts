@@ -119,7 +119,7 @@ export class Accounts {
     this.merchants = merchants
     this.addresses = addresses
     this.count = count
-    const texts = (length: number): string[] => new Array<string>(length).fill('')
+    const texts = (length: number): string[] => Array.from({ length }, () => '')
     this.id = texts(count)
     this.openedMs = new Float64Array(count)
     this.amountFactor = new Float32Array(count)
@@ -143,7 +143,7 @@ export class Accounts {
     this.devices = new Uint8Array(count)
     this.device = texts(count * DEVICES_MAX)
     this.platform = new Uint8Array(count * DEVICES_MAX)
-    this.wallet = new Array<Readonly<Record<string, string>> | null>(count).fill(null)
+    this.wallet = Array.from({ length: count }, () => null)
     this.lastStoreMs = new Float64Array(count)
     this.lastLatitude = new Float64Array(count)
     this.lastLongitude = new Float64Array(count)

@@ -98,7 +98,7 @@ export class Labels {
     const knownMs = this.deskTime(nowMs + random.lognormal(VERDICT_MEDIAN_MS, VERDICT_SIGMA))
     if (hasNone) return
     const verdict = isFraud !== isMistaken
-    const type = verdict && isFraud ? TACTICS[of.fraud!.tactic]!.type : 'unknown'
+    const type = verdict && isFraud ? TACTICS[of.fraud.tactic]!.type : 'unknown'
     this.at(knownMs, of, null, 'verdict', type, verdict, true)
   }
 

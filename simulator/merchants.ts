@@ -64,8 +64,8 @@ export class Merchants {
     const pools = poolSizes(planned)
     const count = pools.reduce((sum, size) => sum + size, 0)
     this.count = count
-    this.id = new Array<string>(count).fill('')
-    this.category = new Array<string>(count).fill('')
+    this.id = Array.from({ length: count }, () => '')
+    this.category = Array.from({ length: count }, () => '')
     this.line = new Uint8Array(count)
     this.country = new Uint8Array(count)
     this.bornMs = new Float64Array(count)

@@ -13,6 +13,8 @@ import type { Recent } from './recent.ts'
 import type { FraudBudget } from './tactics/budget.ts'
 import { HONEST, TACTICS } from './tactics/tactics.ts'
 
+const UNKNOWN_SELLER: Seller = { id: '', category: '', country: '' }
+
 /** Of all authorizations, tries after a decline included. */
 export const DECLINED_ONLINE = 0.06
 export const DECLINED_IN_STORE = 0.02
@@ -20,7 +22,8 @@ const RETRIED = 0.6
 const RETRY_DECLINED = 0.3
 const RETRY_MAX_MS = 2 * MINUTE_MS
 const REVERSED = 0.008
-const REFUNDED_ONLINE = 0.025
+/** Of orders somebody placed; comes to 2.5 % of all that is paid online. */
+const REFUNDED_ONLINE = 0.029
 const LATE = 0.01
 const LATE_MAX_MS = 6 * HOUR_MS
 const LATE_MEAN_MS = 1.2 * HOUR_MS
@@ -64,7 +67,7 @@ export class Payments {
 
   constructor(deps: PaymentsDeps) {
     this.deps = deps
-    this.sellers = new Array<Seller>(deps.merchants.count).fill({ id: '', category: '', country: '' })
+    this.sellers = Array.from({ length: deps.merchants.count }, () => UNKNOWN_SELLER)
     this.truths = [HONEST, ...TACTICS.keys()].flatMap((tactic) =>
       [false, true].map((approved) =>
         Object.freeze({
@@ -154,7 +157,7 @@ export class Payments {
         const delayMs = 5 * SECOND_MS + random.exponential(6 * MINUTE_MS)
         this.follow(transaction, 'reversal', delayMs, latenessMs, isVisible)
       } else if (transaction.channel === 'ECOM' && !transaction.recurring && random.chance(REFUNDED_ONLINE)) {
-        this.follow(transaction, 'refund', random.between(0.5, 20) * DAY_MS, latenessMs, isVisible)
+        this.follow(transaction, 'refund', random.between(0.5, 14) * DAY_MS, latenessMs, isVisible)
       }
     }
     if (fraud !== null) {

@@ -152,7 +152,7 @@ export class AliasTable {
       this.probability[low] = scaled[low]!
       this.alias[low] = high
       scaled[high] = scaled[high]! + scaled[low]! - 1
-      if (scaled[high]! < 1) small.push(high)
+      if (scaled[high] < 1) small.push(high)
       else large.push(high)
     }
   }

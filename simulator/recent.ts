@@ -19,7 +19,7 @@ export class Recent {
   private next = 0
 
   constructor(capacity: number) {
-    this.ids = new Array<string>(capacity).fill('')
+    this.ids = Array.from({ length: capacity }, () => '')
   }
 
   get size(): number {

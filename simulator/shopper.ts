@@ -17,12 +17,12 @@ const CARRIER_SHARE = 0.1
 const RELAY_SHARE = 0.025
 const STRANGE_DEVICE = 0.02
 /** Of online orders; comes to 0.5 % of all events. */
-const VERIFIED_FIRST = 0.015
+const VERIFIED_FIRST = 0.0165
 const VERIFICATION_FAILS = 0.08
 /** Draws until the account that buys is one of those who would, here and now. */
 const ACCOUNT_DRAWS_MAX = 6
 /** Events that follow from one purchase on average: outcomes, refunds, reversals, tries again, verifications, repeats. */
-const EVENTS_PER_PURCHASE = 1.088
+const EVENTS_PER_PURCHASE = 1.12
 
 /** Those who want to hear of an approved purchase in a store or online. */
 export interface PurchaseListener {
@@ -45,7 +45,8 @@ export class Shopper {
   private readonly goods = lineIndex('online', true)
   /** First purchases in a millisecond, before calendar and channel. */
   private readonly ratePerMs: number
-  private readonly subscriptionsPerRate: number
+  /** How many each slot has; whoever opens an account there has as many. */
+  private readonly subscriptions: Uint8Array
   private readonly subscription: Int32Array
   private readonly subscriptionEur: Float32Array
   private readonly session: OnlineSession = {
@@ -72,12 +73,15 @@ export class Shopper {
     const purchasesPerDay = size.eventsPerDay / EVENTS_PER_PURCHASE
     const subscribed = LINES[SUBSCRIPTION]!.share / 100
     this.ratePerMs = (purchasesPerDay * (1 - subscribed) * (1 - FOLLOWED_BY_ANOTHER)) / DAY_MS
-    this.subscriptionsPerRate = (1.06 * subscribed * purchasesPerDay * MONTH_MS) / DAY_MS / accounts.count
-    this.subscription = new Int32Array(accounts.count * SUBSCRIPTIONS_MAX).fill(-1)
+    // the cut at the most, closed merchants and closed cards cost some
+    const subscriptionsMean = (1.1 * subscribed * purchasesPerDay * MONTH_MS) / DAY_MS / accounts.count
+    this.subscriptions = new Uint8Array(accounts.count)
+    this.subscription = new Int32Array(accounts.count * SUBSCRIPTIONS_MAX)
     this.subscriptionEur = new Float32Array(accounts.count * SUBSCRIPTIONS_MAX)
     for (let account = 0; account < accounts.count; account++) {
+      this.subscriptions[account] = Math.min(SUBSCRIPTIONS_MAX, random.poisson(subscriptionsMean))
       this.subscribe(account)
-      for (let k = 0; k < SUBSCRIPTIONS_MAX; k++) {
+      for (let k = 0; k < this.subscriptions[account]!; k++) {
         const firstMs = startMs + random.unit() * MONTH_MS
         world.agenda.at(firstMs, this.charge, account * SUBSCRIPTIONS_MAX + k)
       }
@@ -131,7 +135,8 @@ export class Shopper {
     const { random } = this
     accounts.refresh(account, timeMs)
     if (random.chance(FOLLOWED_BY_ANOTHER)) {
-      const isSameWay = random.chance(0.85)
+      // as many turn from the screen to the street as the other way round
+      const isSameWay = random.chance(online ? 0.8 : 0.885)
       const next = account * 2 + (online === isSameWay ? 1 : 0)
       agenda.at(timeMs + random.between(5, 60) * MINUTE_MS, this.buyAnother, next)
     }
@@ -171,7 +176,7 @@ export class Shopper {
     const draft =
       wallet === null
         ? checkout.inStore(merchant, entryMode)
-        : checkout.inStore(merchant, entryMode, accounts.device[account * DEVICES_MAX]!, wallet)
+        : checkout.inStore(merchant, entryMode, accounts.device[account * DEVICES_MAX], wallet)
     if (!payments.buy(draft, timeMs)) return
     accounts.lastStoreMs[account] = timeMs
     accounts.lastLatitude[account] = spot.latitude
@@ -254,12 +259,10 @@ export class Shopper {
 
   private subscribe(account: number): void {
     const { accounts, checkout } = this.world
-    const mean = this.subscriptionsPerRate * 1.1
-    const count = Math.min(SUBSCRIPTIONS_MAX, this.random.poisson(mean))
-    for (let k = 0; k < SUBSCRIPTIONS_MAX; k++) {
-      const merchant = k < count ? accounts.drawMerchant(account, SUBSCRIPTION, this.random) : -1
+    for (let k = 0; k < this.subscriptions[account]!; k++) {
+      const merchant = accounts.drawMerchant(account, SUBSCRIPTION, this.random)
       this.subscription[account * SUBSCRIPTIONS_MAX + k] = merchant
-      if (merchant >= 0) this.subscriptionEur[account * SUBSCRIPTIONS_MAX + k] = checkout.subscriptionEur(merchant)
+      this.subscriptionEur[account * SUBSCRIPTIONS_MAX + k] = checkout.subscriptionEur(merchant)
     }
   }
 
@@ -270,7 +273,6 @@ export class Shopper {
     const account = Math.floor(subscription / SUBSCRIPTIONS_MAX)
     accounts.refresh(account, timeMs)
     const merchant = this.subscription[subscription]!
-    if (merchant < 0) return
     const card = account * CARDS_MAX
     if (merchants.isOpen[merchant] === 0 || accounts.cardUsableMs[card]! > timeMs) return
     checkout.byCard(account, card)

@@ -5,8 +5,10 @@ import { STOLEN_DETAILS, TACTICS, TAKEOVER, WALLET } from './tactics.ts'
 const MIX_DAYS = 30
 const MIX_CONCENTRATION = 20
 /** How far amounts may be moved to meet the rate by value. */
+const AMOUNT_FACTOR = 1.28
 const AMOUNT_FACTOR_MIN = 0.6
-const AMOUNT_FACTOR_MAX = 1.5
+const AMOUNT_FACTOR_MAX = 1.9
+const WEIGHED_DAYS = 12
 
 /** Purchases that an incident still has before it. */
 export interface Incident {
@@ -47,7 +49,10 @@ export class FraudBudget {
     this.random = random
     this.options = options
     this.mixUntilMs = options.startMs
-    for (let tactic = 0; tactic < TACTICS.length; tactic++) this.redrawThreshold(tactic)
+    // the first incident of each tactic comes early, so that a short run sees them all
+    TACTICS.forEach((tactic, i) => {
+      this.threshold[i] = tactic.size * 0.15
+    })
   }
 
   /** What was approved since the last call now allows fraud; call it every few minutes. */
@@ -98,11 +103,11 @@ export class FraudBudget {
   /** By what thieves who choose their amounts have to multiply them for fraud to keep its rate by value. */
   amountFactor(tactic: number): number {
     if (tactic !== STOLEN_DETAILS && tactic !== TAKEOVER) return 1
-    const wanted = this.approvedEur * this.options.fraudByValue
-    // the first days are all noise: act on what a month's fraud would tell
-    const month =
-      (MIX_DAYS * this.options.approvedPerDay * this.approvedEur * this.options.fraudByValue) / (this.approvedCount + 1)
-    const factor = 1 + (1.6 * (wanted - this.fraudEur)) / (wanted * 0.35 + month * 0.5 + 1)
+    const { fraudByValue, approvedPerDay } = this.options
+    const wanted = this.approvedEur * fraudByValue
+    // the first days are all noise: a gap weighs what it is of some weeks' fraud
+    const weeks = (WEIGHED_DAYS * approvedPerDay * wanted) / (this.approvedCount + 1)
+    const factor = AMOUNT_FACTOR + (2.5 * (wanted - this.fraudEur)) / (0.2 * wanted + weeks + 1)
     return Math.min(AMOUNT_FACTOR_MAX, Math.max(AMOUNT_FACTOR_MIN, factor))
   }
 

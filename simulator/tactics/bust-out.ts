@@ -9,6 +9,8 @@ const ORDINARY_DAYS_MIN = 60
 const ORDINARY_DAYS_MAX = 120
 const LIMIT_SHARE_MIN = 0.9
 const LIMIT_SHARE_MAX = 1.3
+/** Whoever plans this sees to it that the limit is worth the months. */
+const LIMIT_MIN_EUR = 1_800
 const DAYS_MIN = 3
 const DAYS_MAX = 6
 const PURCHASES_MIN = 8
@@ -50,7 +52,10 @@ export class BustOut {
     }
     const days = random.whole(DAYS_MIN, DAYS_MAX)
     const totalEur = accounts.limitEur[account]! * random.between(LIMIT_SHARE_MIN, LIMIT_SHARE_MAX)
-    const parts = random.dirichlet(new Array<number>(purchases).fill(1), purchases * 4)
+    const parts = random.dirichlet(
+      Array.from({ length: purchases }, () => 1),
+      purchases * 4,
+    )
     const firstDay = Math.ceil(timeMs / DAY_MS)
     for (let i = 0; i < purchases; i++) {
       const online = random.chance(ONLINE_SHARE)
@@ -107,7 +112,8 @@ export class BustOut {
       const account = draw < 1_500 ? accounts.drawActive(random) : random.below(accounts.count)
       accounts.refresh(account, timeMs)
       const days = (timeMs - accounts.openedMs[account]!) / DAY_MS
-      if (days >= ORDINARY_DAYS_MIN && days <= ORDINARY_DAYS_MAX) return account
+      const isWorthIt = accounts.limitEur[account]! >= LIMIT_MIN_EUR || draw >= 1_500
+      if (isWorthIt && days >= ORDINARY_DAYS_MIN && days <= ORDINARY_DAYS_MAX) return account
       if (days > ORDINARY_DAYS_MAX && (youngest < 0 || accounts.openedMs[account]! > accounts.openedMs[youngest]!)) {
         youngest = account
       }

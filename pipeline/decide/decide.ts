@@ -1,0 +1,134 @@
+import { isFlagged, VERDICTS } from '#schemas/decision.ts'
+import { isScoredKind, LABEL } from '#schemas/event-columns.ts'
+import { LABEL_SOURCES } from '#schemas/label.ts'
+import { ACCEPTED, type Decided, NO_HITS, reached, type Scored, type SliceBuffers, type Stage } from '../slice.ts'
+import type { AlertBook } from './alert-book.ts'
+import { alertOf } from './alerts.ts'
+import { type Exploration, explorationDraw } from './exploration.ts'
+import type { Lists } from './lists.ts'
+import type { RuleSet } from './rules/rule-set.ts'
+import { type Threshold, verdictOfScore } from './threshold.ts'
+
+/** What decides, swapped whole between two slices. */
+export interface Policy {
+  readonly rules: RuleSet
+  readonly lists: Lists
+  readonly threshold: Threshold
+  /** Null: off. */
+  readonly exploration: Exploration | null
+}
+
+export interface Decide extends Stage<Scored, Decided> {
+  setPolicy(policy: Policy): void
+  policy(): Policy
+}
+
+const NONE = VERDICTS.indexOf('none')
+const APPROVE = VERDICTS.indexOf('approve')
+const REVIEW = VERDICTS.indexOf('review')
+const DECLINE = VERDICTS.indexOf('decline')
+const VERDICT_SOURCE = LABEL_SOURCES.indexOf('verdict')
+
+/**
+ * From scores, rules and lists to a verdict. A block entry declines, whatever else is said; an allow entry approves,
+ * unless blocked; otherwise the hardest of what live rules, the watch list and the score ask for. Where the model did not
+ * answer, rules and lists decide alone. Labels that carry an analyst's verdict close the card's open alert.
+ */
+export function createDecide(first: Policy, book: AlertBook, specHash: string): Decide {
+  let policy = first
+
+  function decide(slice: Scored): Decided {
+    slice.rulesVersion = policy.rules.version
+    slice.alerts.length = 0
+    const { kind, label_source, text } = slice.events
+    for (let row = 0; row < slice.count; row++) {
+      slice.ruleHits[row] = NO_HITS
+      slice.shadowHits[row] = NO_HITS
+      slice.listHits[row] = NO_HITS
+      slice.threshold[row] = Number.NaN
+      slice.explored[row] = Number.NaN
+      slice.verdict[row] = NONE
+      if (slice.outcome[row] !== ACCEPTED) continue
+      if (kind[row] === LABEL) {
+        if (label_source[row] === VERDICT_SOURCE) book.close(text.card_id[row]!)
+      } else if (isScoredKind(kind[row]!)) {
+        slice.verdict[row] = verdictOf(slice, row)
+        if (isFlagged(VERDICTS[slice.verdict[row]!]!)) slice.alerts.push(alertOf(slice, row, policy, book, specHash))
+      }
+    }
+    return reached(slice)
+  }
+
+  function verdictOf(slice: SliceBuffers, row: number): number {
+    const byRules = applyRules(policy.rules, slice, row)
+    const byLists = policy.lists.isEmpty ? null : applyLists(policy.lists, slice, row)
+    const byScore = applyScore(slice, row)
+    if (byLists === DECLINE || byLists === APPROVE) return byLists
+    const hardest = Math.max(byRules, byLists ?? APPROVE, byScore)
+    return policy.exploration === null ? hardest : explore(policy.exploration, slice, row, hardest, byScore)
+  }
+
+  function applyScore(slice: SliceBuffers, row: number): number {
+    const score = slice.score[row]!
+    const { threshold } = policy
+    if (threshold.mode !== 'cost') slice.threshold[row] = threshold.review
+    if (Number.isNaN(score)) return APPROVE
+    const passed3ds = slice.events.text.three_ds[row] === 'Y'
+    return verdictOfScore(threshold, score, slice.events.amount_base[row]!, passed3ds)
+  }
+
+  return Object.assign(decide, {
+    setPolicy(next: Policy): void {
+      policy = next
+    },
+    policy: (): Policy => policy,
+  })
+}
+
+/** The hardest action of the live rules that match; hits of live and shadow rules are noted. */
+function applyRules({ rules }: RuleSet, slice: SliceBuffers, row: number): number {
+  let hardest = APPROVE
+  for (let i = 0; i < rules.length; i++) {
+    const rule = rules[i]!
+    if (slice.clock >= rule.expiresMs || isWarming(rule.counters, slice, row) || !rule.when(slice, row)) continue
+    if (!rule.isLive) {
+      slice.shadowHits[row] = slice.shadowHits[row] === NO_HITS ? rule.hit : [...slice.shadowHits[row]!, rule.id]
+      continue
+    }
+    slice.ruleHits[row] = slice.ruleHits[row] === NO_HITS ? rule.hit : [...slice.ruleHits[row]!, rule.id]
+    if (rule.action > hardest) hardest = rule.action
+  }
+  return hardest
+}
+
+/** A rule does not match before each of its counters has seen one whole window. */
+function isWarming(counters: readonly number[], slice: SliceBuffers, row: number): boolean {
+  for (let i = 0; i < counters.length; i++) {
+    const value = slice.features.counters[row * slice.features.counterCount + counters[i]!]!
+    if (value !== value) return true
+  }
+  return false
+}
+
+/** Decline for a block, approve for an allow, review for a watch entry; null where no list speaks. */
+function applyLists(lists: Lists, slice: SliceBuffers, row: number): number | null {
+  const blocked = lists.hits('block', slice, row)
+  const allowed = lists.hits('allow', slice, row)
+  const watched = lists.hits('watch', slice, row)
+  if (blocked === NO_HITS && allowed === NO_HITS && watched === NO_HITS) return null
+  slice.listHits[row] = [...blocked, ...allowed, ...watched]
+  return blocked !== NO_HITS ? DECLINE : allowed !== NO_HITS ? APPROVE : REVIEW
+}
+
+function explore(exploration: Exploration, slice: SliceBuffers, row: number, verdict: number, byScore: number): number {
+  const { reviewShare, approveShare, approveAmountMax, seed } = exploration
+  const isDeclinedByScore =
+    verdict === DECLINE &&
+    byScore === DECLINE &&
+    slice.ruleHits[row] === NO_HITS &&
+    slice.events.amount_base[row]! <= approveAmountMax
+  const share = verdict === APPROVE ? reviewShare : isDeclinedByScore ? approveShare : 0
+  if (share === 0 || explorationDraw(seed, slice.events.text.transaction_id[row]!) >= share) return verdict
+  slice.explored[row] = share
+  return verdict === APPROVE ? REVIEW : APPROVE
+}

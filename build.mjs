@@ -38,7 +38,7 @@ const SOURCE_FILES = ['package.json', 'package-lock.json', 'tsconfig.json', 'bui
 const ASSET_ENDINGS = ['.avsc', '.sql', '.yaml', '.yml', '.json', '.onnx', '.html']
 const NO_ASSETS = ['console/web', 'models/lstm/native', 'test']
 /** Started as processes of their own; dist/infra-clickhouse-child.js and so on. */
-const CHILDREN = ['infra/clickhouse/child', 'learning/retrain-child', 'learning/child']
+const CHILDREN = ['infra/clickhouse/child', 'learning/retrain-child']
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await build({ force: process.argv.includes('--force') })
 

@@ -7,24 +7,25 @@ import { WEIR_VERSION } from './version.ts'
 
 /** Runs one measurement and says what it ran on. The figures are whatever the measurement gives. */
 export async function runBench(context: CommandContext, name: BenchName, options: BenchOptions): Promise<void> {
-  const figures = await measure(context, name, options)
+  const bench = BENCHES[name]
+  if (bench === undefined) throw new WeirError('NOT_AVAILABLE', `bench ${name} is not part of this build`)
+  const figures = await bench(context, options)
   context.report({ bench: name, machine: machineOf(), figures }, `${name}\n${describe(figures, '  ')}`)
 }
 
-async function measure(context: CommandContext, name: BenchName, options: BenchOptions): Promise<unknown> {
-  switch (name) {
-    case 'training': {
-      const { benchTraining } = await import('#test/bench/training.ts')
-      return await benchTraining()
-    }
-    case 'features': {
-      const { benchFeatures } = await import('#test/bench/features.ts')
-      const load = { cards: 50_000, merchants: 5_000, events: options.events ?? 1_000_000, days: 30 }
-      return benchFeatures(featureSpecOf(context.config), load)
-    }
-    default:
-      throw new WeirError('NOT_AVAILABLE', `bench ${name} is not wired yet`)
-  }
+type Bench = (context: CommandContext, options: BenchOptions) => Promise<unknown>
+
+/** Each is loaded when it is called; what they need of the program they import themselves. */
+const BENCHES: Partial<Record<BenchName, Bench>> = {
+  async features(context, options) {
+    const { benchFeatures } = await import('#test/bench/features.ts')
+    const load = { cards: 50_000, merchants: 5_000, events: options.events ?? 1_000_000, days: 30 }
+    return benchFeatures(featureSpecOf(context.config), load)
+  },
+  async training() {
+    const { benchTraining } = await import('#test/bench/training.ts')
+    return await benchTraining()
+  },
 }
 
 function machineOf(): Record<string, unknown> {

@@ -4,6 +4,8 @@ import type { Readable } from 'node:stream'
 export interface Io {
   /** Results, and nothing else. */
   readonly out: (text: string) => void
+  /** Results in bulk; resolves when there is room for more. */
+  readonly outBytes: (bytes: Uint8Array) => Promise<void>
   /** Logs, progress, errors. */
   readonly err: (text: string) => void
   readonly isErrTerminal: boolean
@@ -19,6 +21,10 @@ export interface Io {
 export function processIo(): Io {
   return {
     out: (text) => void process.stdout.write(text),
+    outBytes: (bytes) =>
+      new Promise((resolve, reject) => {
+        process.stdout.write(bytes, (error) => (error ? reject(error) : resolve()))
+      }),
     err: (text) => void process.stderr.write(text),
     isErrTerminal: process.stderr.isTTY,
     isOutTerminal: process.stdout.isTTY,

@@ -59,6 +59,7 @@ function createLines(io: Io, { title, total, unit }: ProgressOptions): Progress 
   let lastMs = io.now()
   let last = 0
   let isFinished = false
+  let isTold = false
   const tell = (done: number, note: string | undefined): void => {
     const share = total > 0 ? `, ${Math.floor((100 * done) / total)} %` : ''
     const counted =
@@ -70,12 +71,14 @@ function createLines(io: Io, { title, total, unit }: ProgressOptions): Progress 
       last = done
       if (isFinished || io.now() - lastMs < LINE_EVERY_MS) return
       lastMs = io.now()
+      isTold = true
       tell(done, note)
     },
     finish(note) {
       if (isFinished) return
       isFinished = true
-      tell(last, note ?? 'done')
+      // Short work needs no words.
+      if (isTold) tell(last, note ?? 'done')
     },
   }
 }

@@ -1,4 +1,6 @@
 import type { QueryAnswer, QueryRequest } from '#console/server/ports.ts'
+import { type NamedQuery, readNamedQueries } from '#console/server/named-queries.ts'
+import { assetPath } from '#infra/assets.ts'
 import { findService } from '#infra/service-client.ts'
 import { WeirError } from '#schemas/errors.ts'
 import type { QueryOptions } from './commands/query.ts'
@@ -9,30 +11,24 @@ import { formatTable } from './table.ts'
 export interface Tables {
   /** @throws WeirError QUERY_INVALID, STORE_UNAVAILABLE */
   query(request: QueryRequest): Promise<QueryAnswer>
-  /** The named queries, with their parameters. */
-  list(): Promise<readonly ListedQuery[]>
   close(): Promise<void>
-}
-
-export interface ListedQuery {
-  readonly name: string
-  readonly title: string
-  readonly params: readonly { readonly name: string; readonly type: string; readonly default?: unknown }[]
 }
 
 export async function runQuery(
   context: CommandContext,
-  name: string | undefined,
+  named: string | undefined,
   options: QueryOptions,
 ): Promise<void> {
-  const request = requestOf(name, options)
+  const request = requestOf(named, options)
+  if (request === null) {
+    // They ship with the program, so nobody has to be asked.
+    const queries = readNamedQueries(assetPath('console/server/queries'))
+    const listed = queries.map(({ name, title, describe, params }) => ({ name, title, describe, params }))
+    context.report({ queries: listed }, describeQueries(queries))
+    return
+  }
   const tables = await openTables(context)
   try {
-    if (request === null) {
-      const queries = await tables.list()
-      context.report({ queries }, describeQueries(queries))
-      return
-    }
     const answer = await tables.query(request)
     context.report(answer, describeAnswer(answer))
   } finally {
@@ -64,22 +60,21 @@ async function openTables(context: CommandContext): Promise<Tables> {
   }
   return {
     query: async (request) => (await service.post('/v1/query', request)) as QueryAnswer,
-    list: async () => (await service.get('/v1/queries')) as readonly ListedQuery[],
     close: async () => {},
   }
 }
 
 const QUERY_TIMEOUT_MS = 60_000
 
-function describeQueries(queries: readonly ListedQuery[]): string {
-  const rows = queries.map(({ name, title, params }) => [
-    name,
-    title,
-    params
-      .map((param) => (param.default === undefined ? param.name : `${param.name}=${String(param.default)}`))
-      .join(' '),
-  ])
-  return formatTable(['query', 'what it shows', 'parameters'], rows, 100)
+function describeQueries(queries: readonly NamedQuery[]): string {
+  return queries
+    .map(({ name, title, describe, params }) => {
+      const lines = params.map(
+        (param) => `    ${param.name}${param.preset === undefined ? '' : ` = ${param.preset}`}  ${param.describe}\n`,
+      )
+      return `${name}: ${title}\n    ${describe}\n${lines.join('')}`
+    })
+    .join('')
 }
 
 function describeAnswer({ columns, rows, truncated }: QueryAnswer): string {

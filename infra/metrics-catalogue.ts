@@ -94,5 +94,3 @@ export const METRICS = {
   },
   weir_api_seconds: { kind: 'histogram', help: 'Time to answer a request.', labels: ['route'], buckets: SECONDS },
 } as const satisfies Readonly<Record<string, MetricEntry>>
-
-export type MetricName = keyof typeof METRICS

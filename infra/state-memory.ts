@@ -137,9 +137,9 @@ export class StateMemory {
     this.byName.delete(name)
   }
 
-  /** In the order in which they were made, which is part of the format. */
+  /** By name, so that it does not matter in which order they came to be. */
   get regions(): readonly Region[] {
-    return [...this.byName.values()]
+    return [...this.byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
   get byteLength(): number {
@@ -204,7 +204,7 @@ export class StateMemory {
   /** SHA-256 over all regions: equal for equal folds, whatever checkpoints lay between. */
   hash(): string {
     const hash = createHash('sha256')
-    for (const region of this.byName.values()) {
+    for (const region of this.regions) {
       hash.update(`${region.name}:${region.byteLength}\n`)
       for (const chunk of region.chunks) hash.update(new Uint8Array(chunk))
     }

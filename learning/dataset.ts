@@ -24,7 +24,7 @@ export interface Dataset {
   /** `[N]`, one over the share of such rows that was kept. */
   readonly weight: Float32Array
   readonly eventTimeMs: Float64Array
-  /** What came next on the card: log(1 + minor units) and log(1 + ms); NaN where nothing came. */
+  /** What followed the history, that is the event itself: log(1 + minor units), and log(1 + ms) since the event before. */
   readonly nextLogAmount: Float32Array
   readonly nextLogGapMs: Float32Array
   /** Minor units of the base currency. */
@@ -58,13 +58,14 @@ export class DatasetCollector {
   private readonly options: CollectOptions
   private readonly hash = new Hash64()
   private readonly rowOfId = new Map<string, number>()
-  private readonly lastOfCard = new Map<string, { row: number; timeMs: number }>()
+  private readonly gapColumn: number
   private columns: Columns
   private count = 0
 
   constructor(options: CollectOptions) {
     this.options = options
     this.columns = new Columns(options.layout, FIRST_ROWS)
+    this.gapColumn = options.layout.currentColumns.findIndex(({ name }) => name === 'log_gap')
   }
 
   add(slice: Featurized): void {
@@ -87,8 +88,6 @@ export class DatasetCollector {
     const { fromMs, untilMs, labels, genuineShare, seed } = this.options
     const { event_time, amount_base, text, channel } = slice.events
     const timeMs = event_time[row]!
-    const cardId = text.card_id[row]!
-    this.noteNext(cardId, timeMs, amount_base[row]!)
     if (timeMs < fromMs || timeMs >= untilMs) return
     const id = text.transaction_id[row]!
     const known = labels.of(id)
@@ -103,17 +102,12 @@ export class DatasetCollector {
     this.columns.label[at] = isFraud ? 1 : 0
     this.columns.weight[at] = isFraud ? 1 : 1 / genuineShare
     this.columns.channel[at] = channel[row]!
+    this.columns.nextLogAmount[at] = Math.log1p(amount_base[row]!)
+    if (this.gapColumn >= 0 && slice.features.historyLength[row]! > 0) {
+      const { currentWidth } = this.options.layout
+      this.columns.nextLogGapMs[at] = slice.features.current[row * currentWidth + this.gapColumn]!
+    }
     this.rowOfId.set(id, at)
-    this.lastOfCard.set(cardId, { row: at, timeMs })
-  }
-
-  /** Fills in, for the card's row before, what came next. */
-  private noteNext(cardId: string, timeMs: number, amountBase: number): void {
-    const last = this.lastOfCard.get(cardId)
-    if (last === undefined) return
-    this.columns.nextLogAmount[last.row] = Math.log1p(amountBase)
-    this.columns.nextLogGapMs[last.row] = Math.log1p(Math.max(0, timeMs - last.timeMs))
-    this.lastOfCard.delete(cardId)
   }
 
   private censor(originalId: string): void {

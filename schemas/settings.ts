@@ -286,7 +286,6 @@ export const SETTINGS = {
       'Embedded in a process of our own, which needs nothing, or a server.',
     ),
     url: url('http://127.0.0.1:8123', 'Home server: its HTTP address.'),
-    database: name('weir', /^[A-Za-z_]\w{0,63}$/, 'a name of letters, digits and _', 'Database of all tables.'),
     user: text('default', 'Home server: user.'),
     passwordFile: path('', 'Home server: file with the password; a file, so that it is in no process list.'),
   },

@@ -14,8 +14,8 @@ const ONLINE_GROWTH_A_MONTH = 0.005
 const ONLINE_SHARE_MAX = 0.6
 const ADDRESS_MISMATCH = 0.06
 const CARRIER_SHARE = 0.1
-const RELAY_SHARE = 0.025
-const STRANGE_DEVICE = 0.02
+const RELAY_SHARE = 0.015
+const STRANGE_DEVICE = 0.008
 /** Of online orders; comes to 0.5 % of all events. */
 const VERIFIED_FIRST = 0.0165
 const VERIFICATION_FAILS = 0.08

@@ -23,8 +23,8 @@ export function addQuery(program: Command, start: Start): void {
 Examples:
   $ weir query
   $ weir query testing_now
-  $ weir query missed_yesterday --param day=2026-01-31 --json
-  $ weir query --sql "SELECT verdict, count() FROM scored_transactions GROUP BY verdict"`,
+  $ weir query merchant_watch --param rows=5 --json
+  $ weir query --sql "SELECT verdict, count() FROM weir.scored_transactions GROUP BY verdict"`,
     )
     .action(
       start(async (context, name: string | undefined, options: QueryOptions) => {

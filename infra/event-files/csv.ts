@@ -1,6 +1,6 @@
+import { pipeline } from 'node:stream'
 import { parse } from 'csv-parse'
 import { messageOf, WeirError } from '#schemas/errors.ts'
-import { FRAUD_TYPES } from '#schemas/label.ts'
 import { TEXT_FIELDS, type Transaction, TRANSACTION_DEFAULTS } from '#schemas/transaction.ts'
 import type { ReadEvent } from './event-format.ts'
 import { toEvent } from './json-lines.ts'
@@ -19,7 +19,8 @@ const BOOLEAN_COLUMNS = new Set(['recurring', 'fraud'])
  * `signals`, or columns such as `attributes.segment` and `signals.risk`.
  */
 export async function* readCsv({ input, name }: EventSource): AsyncGenerator<readonly ReadEvent[]> {
-  const rows = input.pipe(
+  const rows = pipeline(
+    input,
     parse({
       columns: (header: string[]) => checkHeader(header, name),
       bom: true,
@@ -27,6 +28,9 @@ export async function* readCsv({ input, name }: EventSource): AsyncGenerator<rea
       max_record_size: ROW_BYTES_MAX,
       info: true,
     }),
+    () => {
+      // Whatever ends the stream comes out of the loop below.
+    },
   )
   let events: ReadEvent[] = []
   try {
@@ -39,8 +43,6 @@ export async function* readCsv({ input, name }: EventSource): AsyncGenerator<rea
   } catch (cause) {
     if (cause instanceof WeirError) throw cause
     throw unreadable(cause, name)
-  } finally {
-    input.unpipe(rows)
   }
   if (events.length > 0) yield events
 }
@@ -150,12 +152,11 @@ function numberOf(cell: string): unknown {
 
 function cellOf(column: string, value: unknown): string {
   if (value === null || value === undefined || isDefault(column, value)) return ''
-  const text = typeof value === 'object' ? JSON.stringify(value) : String(value as string | number | boolean)
+  const text = typeof value === 'string' ? value : JSON.stringify(value)
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }
 
 function isDefault(column: string, value: unknown): boolean {
-  if (FRAUD_TYPES.includes(value as never)) return false
   if (column === 'attributes' || column === 'signals') return Object.keys(value as object).length === 0
   return (TRANSACTION_DEFAULTS as Partial<Transaction>)[column as keyof Transaction] === value
 }

@@ -47,20 +47,9 @@ function createWriter<T extends object>({ format, write }: EventWriterOptions, s
   let isBegun = false
 
   function encode(event: T): Buffer {
-    switch (format) {
-      case 'jsonl':
-        return Buffer.from(`${JSON.stringify(shape.toJson(event))}\n`)
-      case 'csv':
-        return Buffer.from(csvLine(event, shape.columns))
-      case 'avro':
-        return type.toBuffer(event)
-      case 'frames': {
-        const value = shape.wire.encode(event)
-        const length = Buffer.allocUnsafe(LENGTH_BYTES)
-        length.writeUInt32BE(value.length)
-        return Buffer.concat([length, value])
-      }
-    }
+    if (format === 'jsonl') return Buffer.from(`${JSON.stringify(shape.toJson(event))}\n`)
+    if (format === 'csv') return Buffer.from(csvLine(event, shape.columns))
+    return format === 'avro' ? type.toBuffer(event) : framed(shape.wire.encode(event))
   }
 
   /** What stands before the first event, also of an empty file. */
@@ -89,6 +78,13 @@ function createWriter<T extends object>({ format, write }: EventWriterOptions, s
     flush,
     finish: flush,
   }
+}
+
+function framed(value: Buffer): Buffer {
+  const frame = Buffer.allocUnsafe(LENGTH_BYTES + value.length)
+  frame.writeUInt32BE(value.length)
+  value.copy(frame, LENGTH_BYTES)
+  return frame
 }
 
 /** People read these lines: fields that were not given are not there. */

@@ -23,16 +23,14 @@ export interface EventSource {
  * @throws WeirError INPUT_INVALID (names file and place), SCHEMA_INCOMPATIBLE
  */
 export function readEvents(source: EventSource): AsyncGenerator<readonly ReadEvent[]> {
-  switch (source.format) {
-    case 'jsonl':
-      return readJsonLines(source)
-    case 'csv':
-      return readCsv(source)
-    case 'avro':
-      return readContainer(source)
-    case 'frames':
-      return readFrames(source)
-  }
+  return READERS[source.format](source)
+}
+
+const READERS: Readonly<Record<EventFormat, (source: EventSource) => AsyncGenerator<readonly ReadEvent[]>>> = {
+  jsonl: readJsonLines,
+  csv: readCsv,
+  avro: readContainer,
+  frames: readFrames,
 }
 
 /**

@@ -1,147 +1,172 @@
 import { crc32 } from 'node:zlib'
-import type { PartitionState, PartitionTable } from './partition-table.ts'
-
-/*
- * A frame is one append. Little endian:
- *
- *    0  u32  magic
- *    4  u32  checksum of the head from byte 8 on, directory included
- *    8  u32  bytes of the whole frame
- *   12  u32  bytes of the head
- *   16  f64  position of this frame in the log: a frame that stands elsewhere is not taken for one
- *   24  f64  position up to which the log was known to be durable when this frame was made
- *   32  f64  wall clock, epoch milliseconds
- *   40  u32  sections
- *   44  directory, for each section:
- *         u32 partition, f64 first offset, u32 records, u32 bytes, u32 checksum of the section, u8 + n topic
- *   ..  sections, one for each partition, for each record:
- *         i32 bytes of the key (-1: null), i32 bytes of the value (-1: null), key, value
- *
- * The directory has a checksum of its own and names each section's, so whoever reads one topic neither reads nor checks
- * the bytes of the others. Offsets and positions are doubles: exact up to 2^53.
- */
-export const FRAME_MAGIC = 0x31524657
-export const FRAME_FIXED_BYTES = 44
-/** More than any commit needs; keeps a damaged length from being believed. */
-export const FRAME_BYTES_MAX = 512 * 1024 * 1024
-export const ENTRY_FIXED_BYTES = 25
-export const RECORD_FIXED_BYTES = 8
-
-/** What the directory of a frame says of one section. */
-export interface SectionInfo {
-  readonly state: PartitionState
-  readonly first: number
-  readonly count: number
-}
-
-export interface FrameSize {
-  readonly headBytes: number
-  readonly frameBytes: number
-}
-
-/** The sizes that stand at `at`, or null when no frame of this position can begin there. Needs FRAME_FIXED_BYTES. */
-export function frameSizeAt(bytes: Buffer, at: number, position: number): FrameSize | null {
-  if (bytes.readUInt32LE(at) !== FRAME_MAGIC || bytes.readDoubleLE(at + 16) !== position) return null
-  const frameBytes = bytes.readUInt32LE(at + 8)
-  const headBytes = bytes.readUInt32LE(at + 12)
-  if (headBytes < FRAME_FIXED_BYTES || frameBytes < headBytes || frameBytes > FRAME_BYTES_MAX) return null
-  return { headBytes, frameBytes }
-}
-
-/** Whether the head at `at` (all of it in `bytes`) is as it was written. */
-export function isHeadWhole(bytes: Buffer, at: number, headBytes: number): boolean {
-  return crc32(bytes.subarray(at + 8, at + headBytes)) === bytes.readUInt32LE(at + 4)
-}
-
-export function frameDurableAt(bytes: Buffer, at: number): number {
-  return bytes.readDoubleLE(at + 24)
-}
-
-export function frameTimestampAt(bytes: Buffer, at: number): number {
-  return bytes.readDoubleLE(at + 32)
-}
-
-/** One section as the directory describes it. */
-export interface FoundSection {
-  /** From the first byte of the frame. */
-  readonly at: number
-  readonly bytes: number
-  readonly first: number
-  readonly count: number
-  readonly checksum: number
-}
-
-/** The section of one partition in a whole head, or null when the frame has none. */
-export function findSection(bytes: Buffer, at: number, state: PartitionState): FoundSection | null {
-  const { topicBytes, partition } = state
-  const sections = bytes.readUInt32LE(at + 40)
-  let entry = at + FRAME_FIXED_BYTES
-  let section = bytes.readUInt32LE(at + 12)
-  for (let i = 0; i < sections; i++) {
-    const length = bytes.readUInt32LE(entry + 16)
-    if (bytes.readUInt32LE(entry) === partition && isTopicAt(bytes, entry + 24, topicBytes)) {
-      return {
-        at: section,
-        bytes: length,
-        first: bytes.readDoubleLE(entry + 4),
-        count: bytes.readUInt32LE(entry + 12),
-        checksum: bytes.readUInt32LE(entry + 20),
-      }
-    }
-    section += length
-    entry += ENTRY_FIXED_BYTES + bytes[entry + 24]!
-  }
-  return null
-}
+import type { LogRecord, RecordToAppend, TopicPartition } from './log.ts'
 
 /**
- * Reads the directory of a whole head.
+ * One append on disk. Little-endian:
  *
- * @returns the sections, or null when they do not add up to the frame's size
+ *     u32 magic | u32 crc of all that follows | u32 length of all that follows
+ *     f64 durable end known when it was written | f64 wall clock, epoch ms | u32 groups
+ *     groups: u16 topic bytes, topic, u32 partition, f64 first offset, u32 count, u32 bytes of records
+ *     records, group by group: u32 key bytes, key, u32 value bytes, value (NULL_BYTES for null)
+ *
+ * The directory of groups comes first, so a reader of one topic skips the bytes of the others.
  */
-export function readDirectory(bytes: Buffer, at: number, table: PartitionTable): readonly SectionInfo[] | null {
-  const headBytes = bytes.readUInt32LE(at + 12)
-  const sections = bytes.readUInt32LE(at + 40)
-  const infos: SectionInfo[] = []
-  let entry = at + FRAME_FIXED_BYTES
-  let total = headBytes
-  for (let i = 0; i < sections; i++) {
-    if (entry + ENTRY_FIXED_BYTES > at + headBytes) return null
-    const topicEnd = entry + ENTRY_FIXED_BYTES + bytes[entry + 24]!
-    if (topicEnd > at + headBytes) return null
-    const topic = bytes.toString('utf8', entry + ENTRY_FIXED_BYTES, topicEnd)
-    infos.push({
-      state: table.state(topic, bytes.readUInt32LE(entry)),
-      first: bytes.readDoubleLE(entry + 4),
-      count: bytes.readUInt32LE(entry + 12),
+export const FRAME_MAGIC = 0x31_52_46_57
+export const FRAME_HEADER_BYTES = 12
+const FIXED_BYTES = 20
+const NULL_BYTES = 0xffff_ffff
+
+export interface FrameGroup extends TopicPartition {
+  readonly firstOffset: number
+  readonly count: number
+  /** Where its records begin, from the start of the frame. */
+  readonly at: number
+  readonly bytes: number
+}
+
+export interface FrameHead {
+  /** Whole frame, header included. */
+  readonly bytes: number
+  readonly crc: number
+}
+
+export interface FrameDirectory {
+  readonly durableEnd: number
+  readonly clockMs: number
+  readonly groups: readonly FrameGroup[]
+}
+
+/** Gives the next offset of a partition and counts it. */
+export type TakeOffset = (topic: string, partition: number) => number
+
+/** Encodes one append; `offsets[i]` becomes the offset of `records[i]`. */
+export function encodeFrame(
+  records: readonly RecordToAppend[],
+  durableEnd: number,
+  clockMs: number,
+  takeOffset: TakeOffset,
+  offsets: number[],
+): Buffer {
+  const groups = groupRecords(records)
+  let bytes = FRAME_HEADER_BYTES + FIXED_BYTES
+  for (const group of groups) bytes += 22 + Buffer.byteLength(group.topic) + group.bytes
+  const frame = Buffer.allocUnsafe(bytes)
+  let at = FRAME_HEADER_BYTES
+  at = frame.writeDoubleLE(durableEnd, at)
+  at = frame.writeDoubleLE(clockMs, at)
+  at = frame.writeUInt32LE(groups.length, at)
+  for (const group of groups) {
+    const firstOffset = takeOffset(group.topic, group.partition)
+    offsets[group.rows[0]!] = firstOffset
+    for (let i = 1; i < group.rows.length; i++) offsets[group.rows[i]!] = takeOffset(group.topic, group.partition)
+    const topicBytes = frame.write(group.topic, at + 2)
+    frame.writeUInt16LE(topicBytes, at)
+    at += 2 + topicBytes
+    at = frame.writeUInt32LE(group.partition, at)
+    at = frame.writeDoubleLE(firstOffset, at)
+    at = frame.writeUInt32LE(group.rows.length, at)
+    at = frame.writeUInt32LE(group.bytes, at)
+  }
+  for (const group of groups) {
+    for (const row of group.rows) {
+      at = writeBytes(frame, records[row]!.key, at)
+      at = writeBytes(frame, records[row]!.value, at)
+    }
+  }
+  frame.writeUInt32LE(FRAME_MAGIC, 0)
+  frame.writeUInt32LE(bytes - FRAME_HEADER_BYTES, 8)
+  frame.writeUInt32LE(crc32(frame.subarray(8)), 4)
+  return frame
+}
+
+/** Null when these are not the first bytes of a frame. */
+export function readHead(bytes: Buffer): FrameHead | null {
+  if (bytes.length < FRAME_HEADER_BYTES || bytes.readUInt32LE(0) !== FRAME_MAGIC) return null
+  const length = bytes.readUInt32LE(8)
+  if (length < FIXED_BYTES) return null
+  return { bytes: FRAME_HEADER_BYTES + length, crc: bytes.readUInt32LE(4) }
+}
+
+export function isIntact(frame: Buffer, head: FrameHead): boolean {
+  return frame.length === head.bytes && crc32(frame.subarray(8)) === head.crc
+}
+
+/** Reads the directory of a frame; `bytes` holds at least the directory. Null when it needs more bytes. */
+export function readDirectory(bytes: Buffer): FrameDirectory | null {
+  if (bytes.length < FRAME_HEADER_BYTES + FIXED_BYTES) return null
+  const durableEnd = bytes.readDoubleLE(FRAME_HEADER_BYTES)
+  const clockMs = bytes.readDoubleLE(FRAME_HEADER_BYTES + 8)
+  const count = bytes.readUInt32LE(FRAME_HEADER_BYTES + 16)
+  let at = FRAME_HEADER_BYTES + FIXED_BYTES
+  const heads: Omit<FrameGroup, 'at'>[] = []
+  for (let i = 0; i < count; i++) {
+    if (at + 2 > bytes.length) return null
+    const topicBytes = bytes.readUInt16LE(at)
+    if (at + 22 + topicBytes > bytes.length) return null
+    const topic = bytes.toString('utf8', at + 2, at + 2 + topicBytes)
+    at += 2 + topicBytes
+    heads.push({
+      topic,
+      partition: bytes.readUInt32LE(at),
+      firstOffset: bytes.readDoubleLE(at + 4),
+      count: bytes.readUInt32LE(at + 12),
+      bytes: bytes.readUInt32LE(at + 16),
     })
-    total += bytes.readUInt32LE(entry + 16)
-    entry = topicEnd
+    at += 20
   }
-  return total === bytes.readUInt32LE(at + 8) ? infos : null
+  const groups = heads.map((head) => {
+    const group = { ...head, at }
+    at += head.bytes
+    return group
+  })
+  return { durableEnd, clockMs, groups }
 }
 
-/** Whether every section of a whole frame at `at` matches its checksum. */
-export function areSectionsWhole(bytes: Buffer, at: number): boolean {
-  const sections = bytes.readUInt32LE(at + 40)
-  let entry = at + FRAME_FIXED_BYTES
-  let section = at + bytes.readUInt32LE(at + 12)
-  for (let i = 0; i < sections; i++) {
-    const length = bytes.readUInt32LE(entry + 16)
-    if (!isSectionWhole(bytes.subarray(section, section + length), bytes.readUInt32LE(entry + 20))) return false
-    section += length
-    entry += ENTRY_FIXED_BYTES + bytes[entry + 24]!
+/** Records of one group from `offset` on, at most `max`, as views of `bytes`. */
+export function readRecords(bytes: Buffer, group: FrameGroup, offset: number, max: number): LogRecord[] {
+  const records: LogRecord[] = []
+  let at = 0
+  for (let i = 0; i < group.count && records.length < max; i++) {
+    const keyBytes = bytes.readUInt32LE(at)
+    const keyEnd = at + 4 + (keyBytes === NULL_BYTES ? 0 : keyBytes)
+    const valueBytes = bytes.readUInt32LE(keyEnd)
+    const valueEnd = keyEnd + 4 + (valueBytes === NULL_BYTES ? 0 : valueBytes)
+    if (group.firstOffset + i >= offset) {
+      records.push({
+        topic: group.topic,
+        partition: group.partition,
+        offset: group.firstOffset + i,
+        key: keyBytes === NULL_BYTES ? null : bytes.subarray(at + 4, keyEnd),
+        value: valueBytes === NULL_BYTES ? null : bytes.subarray(keyEnd + 4, valueEnd),
+      })
+    }
+    at = valueEnd
   }
-  return true
+  return records
 }
 
-export function isSectionWhole(section: Buffer, checksum: number): boolean {
-  return crc32(section) === checksum
+interface Group extends TopicPartition {
+  readonly rows: number[]
+  bytes: number
 }
 
-function isTopicAt(bytes: Buffer, at: number, topicBytes: Buffer): boolean {
-  const length = topicBytes.length
-  if (bytes[at] !== length) return false
-  for (let i = 0; i < length; i++) if (bytes[at + 1 + i] !== topicBytes[i]) return false
-  return true
+function groupRecords(records: readonly RecordToAppend[]): Group[] {
+  const groups: Group[] = []
+  for (const [row, record] of records.entries()) {
+    let group = groups.find((g) => g.topic === record.topic && g.partition === record.partition)
+    if (group === undefined) {
+      group = { topic: record.topic, partition: record.partition, rows: [], bytes: 0 }
+      groups.push(group)
+    }
+    group.rows.push(row)
+    group.bytes += 8 + (record.key?.length ?? 0) + (record.value?.length ?? 0)
+  }
+  return groups
+}
+
+function writeBytes(frame: Buffer, bytes: Uint8Array | null, at: number): number {
+  if (bytes === null) return frame.writeUInt32LE(NULL_BYTES, at)
+  const from = frame.writeUInt32LE(bytes.length, at)
+  frame.set(bytes, from)
+  return from + bytes.length
 }

@@ -1,121 +1,160 @@
 import { join } from 'node:path'
-import type { FileSystem, OpenFile } from '#infra/file-system.ts'
-import { readFully } from '#infra/file-system.ts'
 import { WeirError } from '#schemas/errors.ts'
-import type { PartitionState, PartitionTable } from './partition-table.ts'
-import { decodeSegmentHead, type SegmentHead, segmentHeadBytes, segmentName } from './segment-head.ts'
+import { FRAME_HEADER_BYTES, type FrameDirectory, isIntact, readDirectory, readHead } from './frame.ts'
+import type { TopicPartition } from './log.ts'
+import type { LogFile, LogFiles } from './log-files.ts'
 
-/** A place to begin reading a partition is kept about every so many bytes. */
-const INDEX_INTERVAL_BYTES = 1024 * 1024
-const HEAD_BYTES_MAX = 64 * 1024 * 1024
+/** A frame is found by reading on from the nearest entry before it. */
+const INDEX_EVERY_BYTES = 262_144
+const SCAN_BYTES = 1_048_576
 
-interface IndexEntries {
-  readonly offsets: number[]
-  readonly positions: number[]
+interface IndexEntry {
+  readonly offset: number
+  readonly at: number
 }
 
-/** Sparse: for each partition, offsets at which a frame holds it, and where that frame is. */
-export class SegmentIndex {
-  private readonly byPartition = new Map<PartitionState, IndexEntries>()
-
-  /** To be called for frames in order. */
-  add(state: PartitionState, first: number, position: number): void {
-    let entries = this.byPartition.get(state)
-    if (entries === undefined) {
-      entries = { offsets: [], positions: [] }
-      this.byPartition.set(state, entries)
-    }
-    const { offsets, positions } = entries
-    if (positions.length > 0 && position - positions.at(-1)! < INDEX_INTERVAL_BYTES) return
-    offsets.push(first)
-    positions.push(position)
-  }
-
-  /** Position of a frame at or before the one that holds `offset`; -1 when nothing is known. */
-  find(state: PartitionState, offset: number): number {
-    const entries = this.byPartition.get(state)
-    if (entries === undefined) return -1
-    let low = 0
-    let high = entries.offsets.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (entries.offsets[middle]! <= offset) low = middle + 1
-      else high = middle
-    }
-    return low === 0 ? -1 : entries.positions[low - 1]!
-  }
-}
-
-/** One file of the log. Positions are those of the whole log; `base` is the position of the first frame. */
-export class Segment {
-  readonly path: string
-  readonly head: SegmentHead
-  /** Bytes of frames. */
-  size: number
-  /** Null until somebody needs to seek in it. */
-  index: SegmentIndex | null = null
-  /** Taken away by retention. */
-  removed = false
-
-  constructor(path: string, head: SegmentHead, size: number) {
-    this.path = path
-    this.head = head
-    this.size = size
-  }
-
-  get base(): number {
-    return this.head.base
-  }
-
-  get end(): number {
-    return this.base + this.size
-  }
-
-  /** Where a position of the log stands in the file. */
-  fileOffset(position: number): number {
-    return position - this.base + this.head.headBytes
-  }
-
-  startOf(state: PartitionState): number {
-    return this.head.starts.get(state) ?? 0
-  }
+interface PartitionInSegment extends TopicPartition {
+  readonly first: number
+  next: number
+  readonly entries: IndexEntry[]
 }
 
 /**
- * Reads the head of a segment's file; its frames are not looked at.
- *
- * @throws WeirError LOG_DAMAGED
+ * One file of the log. Positions in it are counted from the log's beginning: `base` is what all files before it held.
  */
-export async function readSegment(fs: FileSystem, folder: string, base: number, table: PartitionTable): Promise<Segment> {
-  const path = join(folder, segmentName(base))
-  const file = await fs.open(path, 'read')
-  try {
-    const size = await file.size()
-    const head = await readHead(file, size, table)
-    if (head === null || head.base !== base) throw damaged(path, 0, 'the head of the segment is not as it was written')
-    return new Segment(path, head, size - head.headBytes)
-  } finally {
-    await file.close()
+export class Segment {
+  readonly number: number
+  readonly base: number
+  readonly path: string
+  readonly file: LogFile
+  /** Bytes written and known to be whole frames. */
+  bytes = 0
+  newestMs = 0
+  private readonly partitions = new Map<string, PartitionInSegment>()
+
+  constructor(number: number, base: number, path: string, file: LogFile) {
+    this.number = number
+    this.base = base
+    this.path = path
+    this.file = file
+  }
+
+  /** Notes a frame that stands at `at` of this file. */
+  index(at: number, frameBytes: number, directory: FrameDirectory): void {
+    for (const { topic, partition, firstOffset, count } of directory.groups) {
+      const key = `${topic}/${partition}`
+      let known = this.partitions.get(key)
+      if (known === undefined) {
+        known = { topic, partition, first: firstOffset, next: firstOffset, entries: [] }
+        this.partitions.set(key, known)
+      }
+      const last = known.entries.at(-1)
+      if (last === undefined || at - last.at >= INDEX_EVERY_BYTES) known.entries.push({ offset: firstOffset, at })
+      known.next = firstOffset + count
+    }
+    this.newestMs = Math.max(this.newestMs, directory.clockMs)
+    this.bytes = at + frameBytes
+  }
+
+  rangeOf({ topic, partition }: TopicPartition): { readonly first: number; readonly next: number } | undefined {
+    return this.partitions.get(`${topic}/${partition}`)
+  }
+
+  ranges(): Iterable<TopicPartition & { readonly first: number; readonly next: number }> {
+    return this.partitions.values()
+  }
+
+  /** Where to begin reading to meet `offset` of a partition that this segment holds. */
+  seek({ topic, partition }: TopicPartition, offset: number): number {
+    const entries = this.partitions.get(`${topic}/${partition}`)!.entries
+    let low = 0
+    let high = entries.length - 1
+    while (low < high) {
+      const middle = (low + high + 1) >> 1
+      if (entries[middle]!.offset <= offset) low = middle
+      else high = middle - 1
+    }
+    return entries[low]!.at
   }
 }
 
-/** The error for damage that cutting the end off would not mend. */
-export function damaged(path: string, byte: number, what: string, cause?: unknown): WeirError {
-  return new WeirError('LOG_DAMAGED', `the log is damaged: ${what} (${path}, byte ${byte})`, {
-    where: `${path}, byte ${byte}`,
-    fix: 'Records that were acknowledged are lost here. Restore the log folder from a copy, or move it away to begin a new log.',
-    cause,
+export const segmentName = (number: number): string => `segment-${String(number).padStart(8, '0')}.log`
+
+/** Numbers of the segments in a folder, ascending. */
+export async function listSegments(files: LogFiles, folder: string): Promise<number[]> {
+  const numbers: number[] = []
+  for (const name of await files.list(folder)) {
+    const match = /^segment-(\d{8})\.log$/.exec(name)
+    if (match !== null) numbers.push(Number(match[1]))
+  }
+  return numbers.sort((a, b) => a - b)
+}
+
+export async function openSegment(
+  files: LogFiles,
+  folder: string,
+  number: number,
+  base: number,
+  create: boolean,
+): Promise<Segment> {
+  const path = join(folder, segmentName(number))
+  return new Segment(number, base, path, await files.open(path, create))
+}
+
+export interface Scanned {
+  /** First byte that is not part of a whole frame; the file's size when all is well. */
+  readonly end: number
+  readonly size: number
+  /** Highest durable end that any readable frame names, those behind damage included; counted from the log's beginning. */
+  readonly durableEnd: number
+}
+
+/** Reads a segment from its beginning, checks every frame and fills the index. */
+export async function scanSegment(segment: Segment): Promise<Scanned> {
+  const size = await segment.file.size()
+  let durableEnd = 0
+  let at = 0
+  while (at < size) {
+    const frame = await readFrame(segment.file, at, size)
+    if (frame === null) break
+    durableEnd = Math.max(durableEnd, frame.directory.durableEnd)
+    segment.index(at, frame.bytes, frame.directory)
+    at += frame.bytes
+  }
+  if (at < size) durableEnd = Math.max(durableEnd, await durableEndBehind(segment.file, at, size))
+  return { end: at, size, durableEnd }
+}
+
+export async function readFrame(
+  file: LogFile,
+  at: number,
+  size: number,
+): Promise<{ readonly bytes: number; readonly frame: Buffer; readonly directory: FrameDirectory } | null> {
+  const first = await file.read(Math.min(SCAN_BYTES, size - at), at)
+  const head = readHead(first)
+  if (head === null || head.bytes > size - at) return null
+  const frame = head.bytes <= first.length ? first.subarray(0, head.bytes) : await file.read(head.bytes, at)
+  if (!isIntact(frame, head)) return null
+  const directory = readDirectory(frame)
+  return directory === null ? null : { bytes: head.bytes, frame, directory }
+}
+
+/** Whole frames behind damage tell whether the damaged place had been reported durable. */
+async function durableEndBehind(file: LogFile, from: number, size: number): Promise<number> {
+  let durableEnd = 0
+  for (let start = from + 1; start < size; start += SCAN_BYTES - FRAME_HEADER_BYTES) {
+    const bytes = await file.read(Math.min(SCAN_BYTES, size - start), start)
+    for (let i = bytes.indexOf('WFR1'); i >= 0; i = bytes.indexOf('WFR1', i + 1)) {
+      const frame = await readFrame(file, start + i, size)
+      if (frame !== null) durableEnd = Math.max(durableEnd, frame.directory.durableEnd)
+    }
+  }
+  return durableEnd
+}
+
+export function damaged(segment: Segment, at: number, what: string): WeirError {
+  return new WeirError('LOG_DAMAGED', `the log is damaged where it had been durable: ${what}`, {
+    where: `${segment.path} byte ${at}`,
+    fix: 'Restore the file from a backup; Weir does not go on behind a hole in what it had promised to keep.',
   })
-}
-
-async function readHead(file: OpenFile, fileBytes: number, table: PartitionTable): Promise<SegmentHead | null> {
-  let bytes: Buffer = Buffer.alloc(Math.min(fileBytes, 4096))
-  let read = await readFully(file, bytes, 0, bytes.length, 0)
-  const headBytes = segmentHeadBytes(bytes.subarray(0, read))
-  if (headBytes === null || headBytes > Math.min(fileBytes, HEAD_BYTES_MAX)) return null
-  if (headBytes > read) {
-    bytes = Buffer.alloc(headBytes)
-    read = await readFully(file, bytes, 0, headBytes, 0)
-  }
-  return decodeSegmentHead(bytes.subarray(0, headBytes), table)
 }

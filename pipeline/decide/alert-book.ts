@@ -6,8 +6,6 @@ const OPEN_MS_MAX = 7 * DAY_MS
 const INCIDENT_ALERTS = 5
 /** Most open alerts and causes held; beyond that the oldest are let go. */
 const ENTRIES_MAX = 200_000
-/** No single cause may open more than this share of a day's alerts. */
-const CAUSE_SHARE_MAX = 0.3
 
 export interface AlertHit {
   readonly alertId: string
@@ -46,12 +44,13 @@ interface Cause {
  * they stay visible. A pure fold over hits and closings, so it is rebuilt from the committed alerts.
  */
 export class AlertBook {
-  private readonly alertsPerDay: number
+  private readonly perCauseMax: number
   private open = new Map<string, Open>()
   private causes = new Map<string, Cause>()
 
-  constructor(alertsPerDay: number) {
-    this.alertsPerDay = alertsPerDay
+  /** @param causeShareMax share of a day's alerts that one cause may open */
+  constructor(alertsPerDay: number, causeShareMax: number) {
+    this.perCauseMax = alertsPerDay * causeShareMax
   }
 
   take(hit: AlertHit): Assigned {
@@ -60,7 +59,7 @@ export class AlertBook {
     for (const cause of causes) if (cause.incidentId !== '') incidentId = cause.incidentId
     const own = this.open.get(hit.cardId)
     if (own !== undefined && hit.clock - own.sinceMs <= OPEN_MS_MAX) return { openAlertId: own.alertId, incidentId }
-    const full = causes.find((cause) => cause.openedToday >= this.alertsPerDay * CAUSE_SHARE_MAX)
+    const full = causes.find((cause) => cause.openedToday >= this.perCauseMax)
     const openAlertId = full === undefined ? hit.alertId : full.firstAlertId
     if (full === undefined) for (const cause of causes) cause.openedToday++
     set(this.open, hit.cardId, { alertId: openAlertId, sinceMs: hit.clock })

@@ -3,22 +3,22 @@ import { VERDICTS } from '#schemas/decision.ts'
 
 const probability = z.number().min(0).max(1)
 
-/** Money in minor units of the base currency; shares and probabilities from 0 to 1. */
+/** Money in minor units of the base currency; shares from 0 to 1. */
 const costsShape = z.strictObject({
-  /** What an analyst's look costs. */
-  reviewCost: z.number().min(0).default(300),
-  /** What a step-up (3-D Secure) costs in fees and broken-off purchases, share of the amount. */
-  challengeDropout: probability.default(0.05),
-  /** Share of frauds that a step-up stops. */
-  challengeStops: probability.default(0.9),
-  /** Share of frauds that a review stops or gets back. */
-  reviewStops: probability.default(0.8),
-  /** Share of a fraud's amount that comes back anyway. */
-  recovery: probability.default(0.1),
-  /** Share of the loss that stays with us when 3-D Secure was passed (liability shift). */
+  /** Part of a fraud's amount that comes back. */
+  recoveryShare: probability.default(0.2),
+  /** Part of a fraud's amount that is ours to bear. */
+  liabilityShare: probability.default(1),
+  /** Part that is ours where 3-D Secure was passed (liability shift). */
   liabilityAfter3ds: probability.default(0.1),
-  /** What a declined good sale costs, share of its amount: the margin and the customer's goodwill. */
-  goodSaleLoss: probability.default(0.2),
+  reviewCost: z.number().min(0).default(500),
+  challengeCost: z.number().min(0).default(20),
+  /** Part of good sales that are given up when challenged. */
+  challengeLossShare: probability.default(0.1),
+  /** Part of a good sale's amount that is lost when it is declined. */
+  goodSaleMargin: probability.default(0.05),
+  /** What annoying a good customer costs besides. */
+  goodSaleCost: z.number().min(0).default(300),
 })
 export type Costs = z.infer<typeof costsShape>
 
@@ -49,28 +49,29 @@ export function verdictOfScore(threshold: Threshold, score: number, amountBase: 
 }
 
 /**
- * The action with the least expected cost. With p the probability of fraud and L the loss if it is:
+ * The action with the least expected cost. With p the probability of fraud, L the loss if it is and G what losing a good
+ * sale costs:
  *
  *     approve    p L
- *     review     reviewCost + p L (1 - reviewStops)
- *     challenge  (1 - p) amount challengeDropout goodSaleLoss + p L (1 - challengeStops)
- *     decline    (1 - p) amount goodSaleLoss
- *     L = amount (1 - recovery), times liabilityAfter3ds where 3-D Secure was passed
+ *     review     reviewCost
+ *     challenge  challengeCost + (1 - p) challengeLossShare G
+ *     decline    (1 - p) G
+ *     L = amount (1 - recoveryShare) liabilityShare, or liabilityAfter3ds of it where 3-D Secure was passed
+ *     G = amount goodSaleMargin + goodSaleCost
  */
 export function cheapestVerdict(costs: Costs, p: number, amount: number, passed3ds: boolean): number {
-  const loss = amount * (1 - costs.recovery) * (passed3ds ? costs.liabilityAfter3ds : 1)
+  const liability = costs.liabilityShare * (passed3ds ? costs.liabilityAfter3ds : 1)
+  const goodSale = amount * costs.goodSaleMargin + costs.goodSaleCost
   let best = APPROVE
-  let least = p * loss
-  const review = costs.reviewCost + p * loss * (1 - costs.reviewStops)
-  if (review < least) {
+  let least = p * amount * (1 - costs.recoveryShare) * liability
+  if (costs.reviewCost < least) {
     best = REVIEW
-    least = review
+    least = costs.reviewCost
   }
-  const challenge =
-    (1 - p) * amount * costs.challengeDropout * costs.goodSaleLoss + p * loss * (1 - costs.challengeStops)
+  const challenge = costs.challengeCost + (1 - p) * costs.challengeLossShare * goodSale
   if (challenge < least) {
     best = CHALLENGE
     least = challenge
   }
-  return (1 - p) * amount * costs.goodSaleLoss < least ? DECLINE : best
+  return (1 - p) * goodSale < least ? DECLINE : best
 }

@@ -10,10 +10,11 @@ const TRIES_MIN = 150
 const TRIES_MAX = 600
 const PER_MINUTE_MIN = 20
 const PER_MINUTE_MAX = 120
-const DECLINED = 0.92
+/** Half of the tries only ask whether the card is good; together 92 % are declined. */
+const ZERO_SHARE = 0.5
+const ZERO_DECLINED = 0.97
+const AMOUNT_DECLINED = 0.87
 const AMOUNT_MAX_EUR = 2
-/** Tries that only ask whether the card is good. */
-const ZERO_SHARE = 0.15
 /** Of what is approved: cards in daily use; the others lie in a drawer. */
 const HIT_IN_USE = 0.7
 /** Of what is declined: cards that exist all the same. */
@@ -45,7 +46,7 @@ export class Enumeration {
     const tries = random.whole(TRIES_MIN, TRIES_MAX)
     const country = random.below(4)
     const attack: Attack = {
-      incident: budget.begin(ENUMERATION, tries * (1 - DECLINED) * (1 - ZERO_SHARE)),
+      incident: budget.begin(ENUMERATION, tries * (1 - AMOUNT_DECLINED) * (1 - ZERO_SHARE)),
       sessions: Array.from({ length: random.whole(1, 5) }, () => attackers.newSession(country, 0.5, 0.12, 0.03)),
       bin: random.below(BINS.length),
       perMinute: random.between(PER_MINUTE_MIN, PER_MINUTE_MAX),
@@ -77,19 +78,20 @@ export class Enumeration {
 
   private tryCard(attack: Attack, timeMs: number): void {
     const { random, checkout, payments, budget, accounts } = this.world
-    const isHit = !random.chance(DECLINED)
+    const isZero = random.chance(ZERO_SHARE)
+    const isHit = !random.chance(isZero ? ZERO_DECLINED : AMOUNT_DECLINED)
     const card = random.chance(isHit ? HIT_IN_USE : MISS_IN_USE) ? this.findCard(attack.bin, timeMs) : -1
     if (card >= 0) checkout.byCard(Math.floor(card / CARDS_MAX), card)
     else checkout.byUnknownCard(attack.bin)
     const session = random.pick(attack.sessions)
-    session.codeMismatch = isHit ? 0.02 : 0.3
+    session.codeMismatch = isHit ? 0.02 : 0.1
     const declined = isHit ? 0 : 1
-    if (random.chance(ZERO_SHARE)) {
+    if (isZero) {
       checkout.price(attack.merchant, 1)
       payments.verify(checkout.online(attack.merchant, session), timeMs, ENUMERATION, declined)
     } else {
       checkout.price(attack.merchant, random.between(0.3, AMOUNT_MAX_EUR), AMOUNT_MAX_EUR)
-      budget.tried(attack.incident, 1 - DECLINED)
+      budget.tried(attack.incident, 1 - AMOUNT_DECLINED)
       payments.steal(checkout.online(attack.merchant, session), timeMs, ENUMERATION, declined)
     }
     if (!isHit || card < 0 || !random.chance(HITS_SOLD)) return

@@ -103,7 +103,7 @@ export class StolenDetails {
     }
     const meanMs = (untilMs - timeMs) / (spree.left + 1)
     // bursts of some minutes, and pauses of hours between them
-    const gapMs = random.chance(0.5) ? random.between(1, 25) * MINUTE_MS : random.exponential(meanMs * 1.3)
+    const gapMs = random.chance(0.65) ? random.between(1, 14) * MINUTE_MS : random.exponential(meanMs * 1.3)
     const laterMs = Math.min(timeMs + gapMs, untilMs)
     agenda.at(laterMs, (at) => this.next(spree, at, Math.max(untilMs, at)))
   }

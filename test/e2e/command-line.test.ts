@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { wallClock } from '#infra/clock.ts'
+import { openFileLog } from '#infra/log/file-log.ts'
+import { writeServiceAddress } from '#infra/service-address.ts'
 import { inTempFolder } from '#test/support/temp-folder.ts'
 
 const WEIR = fileURLToPath(new URL('../../dist/weir.js', import.meta.url))
@@ -118,6 +123,83 @@ describe('the built command line', () => {
       }
     }
   })
+
+  test('simulates the same bytes for the same seed, in whole files only', () =>
+    inTempFolder(async (folder) => {
+      for (const name of ['a', 'b']) {
+        const { exitCode } = await weir(
+          ['simulate', '-n', '500', '--to', 'csv', '-o', `${name}.csv`, '--truth', `${name}.truth.csv`, '--quiet'],
+          { cwd: folder },
+        )
+        assert.equal(exitCode, 0)
+      }
+      assert.deepEqual(readFileSync(join(folder, 'a.csv')), readFileSync(join(folder, 'b.csv')))
+      assert.equal(readFileSync(join(folder, 'a.csv'), 'utf8').trimEnd().split('\n').length, 501)
+      const bad = await weir(['simulate', '-n', '500', '-o', 'c.jsonl', '--labels', 'nowhere/l.jsonl'], { cwd: folder })
+      assert.notEqual(bad.exitCode, 0)
+      assert.deepEqual(readdirSync(folder).sort(), ['a.csv', 'a.truth.csv', 'b.csv', 'b.truth.csv'])
+    }))
+
+  test('streams simulated events to stdout, one a line', async () => {
+    const { exitCode, stdout } = await weir(['simulate', '-n', '25', '--seed', '9'])
+    assert.equal(exitCode, 0)
+    const lines = stdout.trimEnd().split('\n')
+    assert.equal(lines.length, 25)
+    for (const line of lines) assert.ok('card_id' in (JSON.parse(line) as object))
+  })
+
+  test('appends simulated events to the log, and says so', () =>
+    inTempFolder(async (folder) => {
+      const { exitCode, stdout } = await weir(['simulate', '-n', '300', '--to', 'log', '--json'], { cwd: folder })
+      assert.equal(exitCode, 0)
+      assert.equal((JSON.parse(stdout) as { transactions: number }).transactions, 300)
+      const log = await openFileLog({
+        folder: join(folder, '.weir/log'),
+        segmentBytesMax: 1_000_000_000,
+        retentionMs: 1_000_000_000_000,
+        clock: wallClock,
+      })
+      const range = (await log.ranges()).find(({ topic }) => topic === 'transactions')
+      assert.equal(range?.end, 300)
+      await log.close()
+    }))
+
+  test('asks the running service, with its token, and shows what it says', () =>
+    inTempFolder(async (folder) => {
+      const asked: string[] = []
+      const server = createServer((request, response) => {
+        asked.push(`${request.method} ${request.url} ${request.headers.authorization ?? ''}`)
+        const answers: Readonly<Record<string, object>> = {
+          '/healthz': { ok: true, version: '0' },
+          '/v1/query': { columns: [{ name: 'n', type: 'UInt64' }], rows: [{ n: 7 }], truncated: false },
+        }
+        const answer = answers[request.url ?? '']
+        response.statusCode = answer === undefined ? 404 : 200
+        response.end(JSON.stringify(answer ?? { code: 'MODEL_NOT_FOUND', message: 'There is no such version' }))
+      })
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+      try {
+        const { port } = server.address() as AddressInfo
+        const tokenFile = join(folder, 'api.token')
+        writeFileSync(tokenFile, 'the-token')
+        writeServiceAddress(folder, {
+          pid: process.pid,
+          url: `http://127.0.0.1:${port}`,
+          tokenFile,
+          command: 'run',
+          startedAt: 0,
+        })
+        const told = await weir(['query', '--sql', 'SELECT 7 AS n', '--data', folder])
+        assert.equal(told.exitCode, 0)
+        assert.equal(told.stdout, 'n\n-\n7\n1 row\n')
+        assert.ok(asked.includes('POST /v1/query Bearer the-token'))
+        const refused = await weir(['models', 'promote', 'x', '--data', folder])
+        assert.equal(refused.exitCode, 2)
+        assert.match(refused.stderr, /There is no such version/)
+      } finally {
+        server.close()
+      }
+    }))
 
   test('does not mind a reader that has seen enough', async () => {
     const child = spawn('sh', ['-c', `"${process.execPath}" "${WEIR}" doctor --settings | head -1`])

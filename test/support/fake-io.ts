@@ -12,6 +12,7 @@ export function fakeIo(over: Partial<Io> = {}): FakeIo {
   const err: string[] = []
   return {
     out: (text) => void out.push(text),
+    outBytes: async (bytes) => void out.push(Buffer.from(bytes).toString()),
     err: (text) => void err.push(text),
     isErrTerminal: false,
     isOutTerminal: false,

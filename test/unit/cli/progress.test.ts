@@ -23,10 +23,16 @@ test('away from a terminal, long work is told in a line every few seconds, and a
   ])
 })
 
-test('work of unknown length is told without a share', async () => {
-  const io = fakeIo()
-  const progress = await createProgress(io, { title: 'reading', total: 0, unit: 'rows', isSilent: false })
-  progress.update(12)
-  progress.finish('end of file')
-  assert.equal(io.stderr(), 'reading: 12 rows, end of file\n')
+test('work of unknown length is told without a share, and short work not at all', async () => {
+  let nowMs = 0
+  const io = fakeIo({ now: () => nowMs })
+  const short = await createProgress(io, { title: 'reading', total: 0, unit: 'rows', isSilent: false })
+  short.update(12)
+  short.finish('end of file')
+  assert.equal(io.stderr(), '')
+  const long = await createProgress(io, { title: 'reading', total: 0, unit: 'rows', isSilent: false })
+  nowMs = 6_000
+  long.update(12)
+  long.finish('end of file')
+  assert.equal(io.stderr(), 'reading: 12 rows\nreading: 12 rows, end of file\n')
 })

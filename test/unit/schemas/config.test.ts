@@ -165,7 +165,7 @@ describe('a bad setting', () => {
       ['api.port', 'NaN'],
       ['clickhouse.url', 'ftp://x'],
       ['clickhouse.url', 'http://user:password@x'],
-      ['clickhouse.database', 'a; drop'],
+      ['topics.journal', 'a; drop'],
       ['dataFolder', 'a\0b'],
       ['topics.alerts', ''],
       ['threshold.causeShareMax', 'Infinity'],

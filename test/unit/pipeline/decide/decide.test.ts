@@ -60,7 +60,7 @@ function verdicts(slice: Decided): string[] {
   return Array.from(slice.verdict.subarray(0, slice.count), (verdict) => VERDICTS[verdict]!)
 }
 
-const decideWith = (policy: Policy, slice: Scored): Decided => createDecide(policy, new AlertBook(100), 'spec')(slice)
+const decideWith = (policy: Policy, slice: Scored): Decided => createDecide(policy, new AlertBook(100, 0.3), 'spec')(slice)
 
 test('the hardest of live rules and score decides; shadow, expired and warming rules do not', () => {
   const decided = decideWith(
@@ -140,14 +140,14 @@ test('the cheapest action is that of the formula, worked out apart', () => {
       fc.boolean(),
       (p, amount, passed) => {
         const c = DEFAULT_COSTS
-        const loss = amount * (1 - c.recovery) * (passed ? c.liabilityAfter3ds : 1)
-        const costs = {
-          approve: p * loss,
-          review: c.reviewCost + p * loss * (1 - c.reviewStops),
-          challenge: (1 - p) * amount * c.challengeDropout * c.goodSaleLoss + p * loss * (1 - c.challengeStops),
-          decline: (1 - p) * amount * c.goodSaleLoss,
-        }
-        const chosen = VERDICTS[cheapestVerdict(c, p, amount, passed)] as keyof typeof costs
+      const good = amount * c.goodSaleMargin + c.goodSaleCost
+      const costs = {
+        approve: p * amount * (1 - c.recoveryShare) * (passed ? c.liabilityAfter3ds : 1),
+        review: c.reviewCost,
+        challenge: c.challengeCost + (1 - p) * c.challengeLossShare * good,
+        decline: (1 - p) * good,
+      }
+      const chosen = VERDICTS[cheapestVerdict(c, p, amount, passed)] as keyof typeof costs
         assert.ok(costs[chosen] <= Math.min(...Object.values(costs)) + 1e-9)
       },
     ),
@@ -161,7 +161,7 @@ test('the budget threshold lets through as many cards a day as the budget says',
   for (let day = 0; day < 3; day++) {
     const slice = sliceOf(Array.from({ length: 200 }, (_, i) => ({ score: (i + 1) / 1_000 })))
     slice.clock = Date.UTC(2026, 0, 10 + day)
-    ended = controller.observe(createDecide(policyOf(), new AlertBook(10), 'spec')(slice))
+    ended = controller.observe(createDecide(policyOf(), new AlertBook(10, 0.3), 'spec')(slice))
   }
   assert.equal(ended, true)
   const proposed = controller.propose(null)
@@ -200,7 +200,7 @@ const hitOf = (n: number, fields: Partial<AlertHit> = {}): AlertHit => ({
 })
 
 test('one alert a card until it is judged or old', () => {
-  const book = new AlertBook(100)
+  const book = new AlertBook(100, 0.3)
   assert.equal(book.take(hitOf(1, { cardId: 'c' })).openAlertId, '1-0')
   assert.equal(book.take(hitOf(2, { cardId: 'c' })).openAlertId, '1-0')
   book.close('c')
@@ -209,7 +209,7 @@ test('one alert a card until it is judged or old', () => {
 })
 
 test('a burst over one merchant is one incident and opens at most 30 % of a day', () => {
-  const book = new AlertBook(20)
+  const book = new AlertBook(20, 0.3)
   const assigned = Array.from({ length: 50 }, (_, n) => book.take(hitOf(n, { merchantId: 'm' })))
   const opened = assigned.filter(({ openAlertId }, n) => openAlertId === `${n}-0`).length
   assert.equal(opened, 6)
@@ -224,8 +224,8 @@ test('a book restored from its snapshot goes on as the one that was never closed
   )
   fc.assert(
     fc.property(hits, fc.nat(60), (steps, cut) => {
-      const whole = new AlertBook(10)
-      let other = new AlertBook(10)
+      const whole = new AlertBook(10, 0.3)
+      let other = new AlertBook(10, 0.3)
       let clock = Date.UTC(2026, 0, 1)
       for (const [n, step] of steps.entries()) {
         clock += step.step
@@ -237,7 +237,7 @@ test('a book restored from its snapshot goes on as the one that was never closed
         assert.deepEqual(other.take(hit), whole.take(hit))
         if (n === cut) {
           const snapshot = JSON.parse(JSON.stringify(other.snapshot())) as unknown
-          other = new AlertBook(10)
+          other = new AlertBook(10, 0.3)
           other.restore(snapshot)
         }
       }
@@ -257,7 +257,7 @@ test('only the alerts with most to lose are explained in the path, from exactly 
     seen.push([...current])
     return [{ source: 'model', code: 'time', text: 'at night', weight: 1 }]
   }, 2)
-  const explained = await explain(createDecide(policyOf(), new AlertBook(100), 'spec')(slice))
+  const explained = await explain(createDecide(policyOf(), new AlertBook(100, 0.3), 'spec')(slice))
   assert.deepEqual(
     explained.alerts.map(({ explained }) => explained),
     [false, true, true],

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { acquireDataLock, dataLockHolder } from '#infra/data-lock.ts'
+import { acquireDataLock, dataLockHolder } from '#infra/folder-lock.ts'
 import { inTempFolder } from '#test/support/temp-folder.ts'
 
 const SELF = { pid: process.pid, command: 'run', since: Date.UTC(2026, 0, 31) }

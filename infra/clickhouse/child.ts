@@ -1,0 +1,79 @@
+import { Readable } from 'node:stream'
+import { type ClickHouseClient, createClient } from '@clickhouse/client'
+import { createChdbConnection } from 'chdb/connection'
+import { ANALYST_LIMITS, insertSettings, type QueryResult } from './store.ts'
+import { plainStoreError } from './store-errors.ts'
+import type { ChildReply, ChildRequest } from './protocol.ts'
+
+/**
+ * The embedded engine's own process: it blocks for as long as an insert takes, and would take worker threads down with
+ * it. One request after the other on each connection; writer, reader and analyst have their own, since settings of one
+ * call stay with its connection.
+ */
+async function main(folder: string): Promise<void> {
+  // An engine that outlives its parent would hold the folder's lock.
+  process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
+  process.on('SIGINT', () => {})
+  process.on('SIGTERM', () => {})
+
+  // The two packages' types differ in nothing but how they write optional properties.
+  const connect = (): ClickHouseClient =>
+    createClient({ connection: createChdbConnection({ path: folder }) } as unknown as Parameters<
+      typeof createClient
+    >[0])
+  const writer = connect()
+  const reader = connect()
+  const analyst = connect()
+  await writer.command({ query: 'CREATE DATABASE IF NOT EXISTS weir' })
+  await analyst.command({
+    query: `SET max_result_rows = ${ANALYST_LIMITS.rowsMax + 1}, result_overflow_mode = 'break', max_execution_time = ${ANALYST_LIMITS.executionSecondsMax}, max_memory_usage = ${ANALYST_LIMITS.memoryBytesMax}, readonly = 1`,
+  })
+
+  async function answer(request: ChildRequest): Promise<QueryResult | null> {
+    switch (request.op) {
+      case 'command':
+        await writer.command({ query: request.sql })
+        return null
+      case 'insert':
+        await writer.insert({
+          table: request.table,
+          columns: request.columns as [string, ...string[]],
+          values: Readable.from([Buffer.from(request.tsv)], { objectMode: false }),
+          format: 'TabSeparated',
+          clickhouse_settings: insertSettings(request.token),
+        })
+        return null
+      case 'query': {
+        const client = request.access === 'analyst' ? analyst : reader
+        const result = await client.query({
+          query: request.sql,
+          query_params: { ...request.params },
+          format: 'JSONCompact',
+        })
+        return toResult(
+          await result.text(),
+          request.access === 'analyst' ? ANALYST_LIMITS.rowsMax : Number.POSITIVE_INFINITY,
+        )
+      }
+    }
+  }
+
+  const reply = (message: ChildReply): void => {
+    process.send?.(message)
+  }
+  process.on('message', (request: ChildRequest) => {
+    answer(request).then(
+      (result) => reply({ id: request.id, result }),
+      (error: unknown) => reply({ id: request.id, error: plainStoreError(error) }),
+    )
+  })
+  reply({ id: 0, result: null })
+}
+
+function toResult(text: string, rowsMax: number): QueryResult {
+  const { meta, data } = JSON.parse(text) as { meta: { name: string; type: string }[]; data: unknown[][] }
+  const rows = data.slice(0, rowsMax).map((row) => Object.fromEntries(meta.map(({ name }, i) => [name, row[i]])))
+  return { columns: meta, rows, truncated: data.length > rowsMax }
+}
+
+await main(process.argv[2]!)

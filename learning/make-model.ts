@@ -1,0 +1,251 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import {
+  logisticLogit,
+  trainLogistic,
+} from '#models/baselines/logistic.ts'
+import { probabilityOf } from '#models/calibrate.ts'
+import { columnMedians } from '#models/column-medians.ts'
+import type { Contender } from '#models/evaluation/advice.ts'
+import { DEFAULT_COSTS, type EvaluationOptions, type Metrics } from '#models/evaluation/metrics.ts'
+import { scoreHistogram, thresholdAtBudget } from '#models/evaluation/operating-point.ts'
+import { renderReport } from '#models/evaluation/report.ts'
+import type { TrainingBackend } from '#models/lstm/backend.ts'
+import { exportOnnx } from '#models/lstm/export-onnx.ts'
+import { trainLstm, type TrainProgress } from '#models/lstm/train.ts'
+import { MANIFEST_FILE, MODEL_FILE, sha256Of } from '#models/model-folder.ts'
+import { createOnnxScorer, makeGoldenBatch } from '#models/onnx-scorer.ts'
+import type { ModelParts } from '#models/registry.ts'
+import { WeirError } from '#schemas/errors.ts'
+import { encodeFloats, type ModelManifest } from '#schemas/model-manifest.ts'
+import type { Dataset } from './dataset.ts'
+import { evaluationRows, segmentationsOf } from './evaluation-rows.ts'
+import { buffersOf, scoreDataset } from './score-dataset.ts'
+import type { Split } from './split.ts'
+
+export interface MakeModelOptions {
+  readonly version: string
+  readonly specName: string
+  readonly seed: number
+  readonly epochsMax: number
+  readonly units: number
+  readonly batchSize: number
+  readonly alertsPerDay: number
+  /** Labels known by then were used, epoch milliseconds. */
+  readonly labelsKnownByMs: number
+  readonly genuineShare: number
+  readonly parent: string | null
+  readonly createdAtMs: number
+  /** The command that makes it. */
+  readonly command: string
+  readonly currency: string
+  readonly backend: TrainingBackend
+  readonly onProgress: (progress: TrainProgress) => void
+  readonly signal: AbortSignal
+}
+
+export interface MadeModel extends ModelParts {
+  /** Probabilities of the test rows, as served. */
+  readonly testScores: Float32Array
+}
+
+const GOLDEN_ROWS = 32
+const BOOTSTRAP_RUNS = 100
+
+/** How models are judged everywhere: at the desk's budget, with intervals by card. */
+export function evaluationOptions(alertsPerDay: number, seed: number): EvaluationOptions {
+  return { alertsPerDay, costs: DEFAULT_COSTS, bootstrapRuns: BOOTSTRAP_RUNS, seed }
+}
+
+/**
+ * Trains the LSTM, exports and checks it, and writes its manifest and its report beside a logistic regression, the other
+ * contenders that are given, and the rules alone.
+ *
+ * @throws WeirError TRAINING_FAILED when there is too little to learn from
+ */
+export async function makeModel(
+  split: Split,
+  contendersOf: (test: Dataset) => Promise<readonly Contender[]>,
+  options: MakeModelOptions,
+): Promise<MadeModel> {
+  const { training, validation, test } = split
+  expectFraud('training', training)
+  expectFraud('validation', validation)
+  expectFraud('test', test)
+  const { seed, epochsMax, units, batchSize, onProgress, signal } = options
+  const trained = await trainLstm(
+    training,
+    { seed, validation, units, epochsMax, batchSize, onProgress, signal },
+    options.backend,
+  )
+  const model = exportOnnx(trained)
+  const draft = draftManifest(split, model, options)
+  const { layout } = test
+  const golden = await makeGoldenBatch({ model, manifest: draft, layout, input: buffersOf(test), rows: GOLDEN_ROWS })
+  const testScores = await servedScores(model, { ...draft, golden }, test)
+  const rows = evaluationRows(test)
+  const contenders: [Contender, ...Contender[]] = [
+    { name: `LSTM ${options.version}`, complexity: 3, scores: testScores },
+    logisticContender(training, test),
+    ...(await contendersOf(test)),
+  ]
+  const judged = evaluationOptions(options.alertsPerDay, seed)
+  const report = renderReport({
+    title: `Weir model ${options.version}`,
+    rows,
+    contenders,
+    options: judged,
+    segmentations: segmentationsOf(test),
+    facts: factsOf(split, options, trained.backend),
+    currency: { code: options.currency, minorDigits: 2 },
+  })
+  const [own, ...others] = report.advice.contenders
+  const manifest: ModelManifest = {
+    ...draft,
+    golden,
+    thresholds: { review: thresholdOf(test, testScores, options.alertsPerDay), alertsPerDay: options.alertsPerDay },
+    scoreHistogram: scoreHistogram(testScores, test.count, test.weight),
+    training: { ...draft.training, backend: trained.backend },
+    evaluation: {
+      from: firstTime(test),
+      to: lastTime(test) + 1,
+      rows: test.count,
+      fraud: fraudsOf(test),
+      alertsPerDay: options.alertsPerDay,
+      metrics: figuresOf(own!.metrics),
+      comparedWith: Object.fromEntries(others.map((other) => [other.name, figuresOf(other.metrics)])),
+    },
+  }
+  return { manifest, model, report: report.html, testScores }
+}
+
+/** A logistic regression on the same rows: the measure for everything that is less simple. */
+export function logisticContender(training: Dataset, test: Dataset): Contender {
+  const width = training.layout.currentWidth
+  const { count, current, label, weight } = training
+  const logistic = trainLogistic({ count, width, current, fraud: label, weight })
+  const scores = new Float32Array(test.count)
+  for (let row = 0; row < test.count; row++) scores[row] = probabilityOf(logisticLogit(logistic, test.current, row))
+  return { name: 'logistic regression', complexity: 1, scores }
+}
+
+function draftManifest({ training }: Split, model: Uint8Array, options: MakeModelOptions): ModelManifest {
+  const { layout } = training
+  return {
+    format: 1,
+    version: options.version,
+    kind: 'lstm',
+    spec: {
+      name: layout.specName,
+      hash: layout.specHash,
+      historyLength: layout.historyLength,
+      historyWidth: layout.historyWidth,
+      currentWidth: layout.currentWidth,
+    },
+    inputs: { history: 'history', lengths: 'lengths', current: 'current' },
+    outputs: { probability: 'probability', logit: 'logit', next: 'next' },
+    calibration: null,
+    sha256: sha256Of(model),
+    medians: columnMedians(training.current, training.count, layout.currentWidth),
+    training: {
+      from: firstTime(training),
+      to: lastTime(training) + 1,
+      labelsKnownBy: options.labelsKnownByMs,
+      rows: training.count,
+      fraud: fraudsOf(training),
+      genuine: training.count - fraudsOf(training),
+      unknown: 0,
+      genuineShare: options.genuineShare,
+      seed: options.seed,
+      backend: '',
+      labelFeatures: layout.currentColumns.some(({ group }) => group === 'known_fraud'),
+    },
+    evaluation: null,
+    thresholds: { review: 0.5, alertsPerDay: options.alertsPerDay },
+    scoreHistogram: null,
+    golden: {
+      rows: 1,
+      history: encodeFloats(training.history.slice(0, layout.historyLength * layout.historyWidth)),
+      lengths: [training.historyLength[0]!],
+      current: encodeFloats(training.current.slice(0, layout.currentWidth)),
+      probability: [0],
+    },
+    parent: options.parent,
+    createdAt: options.createdAtMs,
+    command: options.command,
+  }
+}
+
+/** Scores by the code and the graph that will serve, so that what is judged is what is served. */
+async function servedScores(model: Uint8Array, manifest: ModelManifest, test: Dataset): Promise<Float32Array> {
+  const folder = await mkdtemp(join(tmpdir(), 'weir-model-'))
+  try {
+    await writeFile(join(folder, MODEL_FILE), model)
+    await writeFile(join(folder, MANIFEST_FILE), JSON.stringify(manifest))
+    const scorer = await createOnnxScorer({ folder, layout: test.layout, provider: 'cpu' })
+    try {
+      return await scoreDataset(scorer, test)
+    } finally {
+      await scorer.close()
+    }
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+}
+
+function factsOf(
+  { training, validation, test }: Split,
+  options: MakeModelOptions,
+  backend: string,
+): [string, string][] {
+  const days = (dataset: Dataset): string => `${isoDay(firstTime(dataset))} to ${isoDay(lastTime(dataset))}`
+  return [
+    ['spec', options.specName],
+    ['training', `${days(training)}, ${training.count} rows, ${fraudsOf(training)} frauds`],
+    ['validation', `${days(validation)}, ${validation.count} rows, ${fraudsOf(validation)} frauds`],
+    ['test', `${days(test)}, ${test.count} rows, ${fraudsOf(test)} frauds`],
+    ['labels known by', isoDay(options.labelsKnownByMs)],
+    ['seed', String(options.seed)],
+    ['backend', backend],
+    ['command', options.command],
+  ]
+}
+
+function figuresOf(metrics: Metrics): Record<string, NonNullable<Metrics[keyof Metrics]>> {
+  return Object.fromEntries(
+    Object.entries(metrics).flatMap(([name, figure]) => (figure === undefined ? [] : [[name, figure]])),
+  )
+}
+
+/** A probability, whatever the scores. */
+function thresholdOf(test: Dataset, scores: Float32Array, alertsPerDay: number): number {
+  return Math.min(1, Math.max(0, thresholdAtBudget(evaluationRows(test), scores, alertsPerDay)))
+}
+
+function expectFraud(name: string, dataset: Dataset): void {
+  if (fraudsOf(dataset) > 0 && fraudsOf(dataset) < dataset.count) return
+  throw new WeirError(
+    'TRAINING_FAILED',
+    `the ${name} days hold ${fraudsOf(dataset)} known frauds in ${dataset.count} rows`,
+    {
+      fix: 'Wait for more labels, or take in more days.',
+    },
+  )
+}
+
+function fraudsOf(dataset: Dataset): number {
+  return dataset.label.reduce((sum, label) => sum + label, 0)
+}
+
+function firstTime(dataset: Dataset): number {
+  return dataset.eventTimeMs.reduce((least, time) => Math.min(least, time), Number.POSITIVE_INFINITY)
+}
+
+function lastTime(dataset: Dataset): number {
+  return dataset.eventTimeMs.reduce((most, time) => Math.max(most, time), 0)
+}
+
+function isoDay(epochMs: number): string {
+  return new Date(epochMs).toISOString().slice(0, 10)
+}

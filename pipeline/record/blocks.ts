@@ -1,0 +1,67 @@
+import type { JournalLine } from '#schemas/journal.ts'
+import type { RecordedTable } from './rows.ts'
+
+export interface BlockLimits {
+  /** A block closes at the first line at which it holds so many events. */
+  readonly rowsMax: number
+  /** Or at which the journal's clock has moved so far since its first line, milliseconds. */
+  readonly clockMs: number
+}
+
+/** Rows of a run of journal lines, as they are sent to ClickHouse: one insert a table. */
+export interface Block {
+  readonly firstLine: number
+  readonly lastLine: number
+  readonly rows: number
+  readonly tables: ReadonlyMap<RecordedTable, string>
+}
+
+/** Token under which a table's part of the block counts once, however often it is sent. */
+export function blockToken(block: Block, table: string): string {
+  return `${table}:${block.firstLine}-${block.lastLine}`
+}
+
+/**
+ * Cuts the journal into blocks. Where a block ends follows from the lines alone, so that after any crash exactly the same
+ * blocks are sent again: at so many rows, after so much of the journal's clock, or at a line without input (a control
+ * line, or the line that an idle process writes so that what came last does not wait).
+ */
+export class BlockBuilder {
+  private readonly limits: BlockLimits
+  private firstLine = -1
+  private firstClock = 0
+  private rows = 0
+  private tables = new Map<RecordedTable, string[]>()
+
+  constructor(limits: BlockLimits) {
+    this.limits = limits
+  }
+
+  get isEmpty(): boolean {
+    return this.firstLine < 0
+  }
+
+  add(table: RecordedTable, row: string): void {
+    const rows = this.tables.get(table)
+    if (rows === undefined) this.tables.set(table, [row])
+    else rows.push(row)
+    this.rows++
+  }
+
+  /** Ends a line whose rows were added; the finished block, or null while it stays open. */
+  endLine(line: JournalLine): Block | null {
+    if (this.firstLine < 0) {
+      this.firstLine = line.line
+      this.firstClock = line.clock
+    }
+    const isFull = this.rows >= this.limits.rowsMax
+    const isOld = line.clock - this.firstClock >= this.limits.clockMs
+    if (!isFull && !isOld && line.pieces.length > 0) return null
+    const tables = new Map([...this.tables].map(([table, rows]) => [table, rows.join('')]))
+    const block = { firstLine: this.firstLine, lastLine: line.line, rows: this.rows, tables }
+    this.firstLine = -1
+    this.rows = 0
+    this.tables = new Map()
+    return block
+  }
+}

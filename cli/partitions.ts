@@ -1,7 +1,5 @@
 /**
- * Partitions of the input topics in the file log. What arrives over the API is written by the service in the same commit
- * as its decision, so it has a partition of its own; what other commands append while no service runs waits in another,
- * to be read by the next one.
+ * Partition of the input topics for what commands append to the file log while no service runs, to be read by the next
+ * one. What arrives over the API has another: the service writes it in the same commit as its decision.
  */
 export const APPENDED_PARTITION = 0
-export const INTAKE_PARTITION = 1

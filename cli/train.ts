@@ -1,7 +1,228 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { noMetrics } from '#infra/metrics.ts'
+import { wallClock } from '#infra/clock.ts'
+import { dataPaths } from '#infra/data-folder.ts'
+import { acquireDataLock } from '#infra/folder-lock.ts'
+import { openFileLog } from '#infra/log/file-log.ts'
+import { createTokenizer } from '#infra/tokenizer.ts'
+import { type Trained, trainFrom, type TrainingSource } from '#learning/train-from.ts'
+import { chooseTrainingBackend, type TrainingBackend } from '#models/lstm/backend.ts'
+import { MANIFEST_FILE, MODEL_FILE, REPORT_FILE } from '#models/model-folder.ts'
 import { WeirError } from '#schemas/errors.ts'
 import type { TrainOptions } from './commands/train.ts'
 import type { CommandContext } from './context.ts'
+import { featureSpecOf } from './feature-spec.ts'
+import { BASE_CURRENCY, PathRuntime, readRates, readRules } from './path-runtime.ts'
+import { fileSource, logSource, type MakeRuntime, simulatedSource } from './training-source.ts'
 
-export async function runTrain(_context: CommandContext, _options: TrainOptions): Promise<number> {
-  throw new WeirError('NOT_AVAILABLE', 'the body of `weir train` is not wired yet')
+const DAY_MS = 86_400_000
+const SIMULATED_START_MS = Date.UTC(2025, 0, 6)
+/** A simulated world is trained on whatever the settings say of real ones. */
+const SIMULATED_ALERTS_PER_DAY = 20
+const GENUINE_SHARE = 0.3
+
+export interface TrainingRun {
+  readonly trained: Trained
+  readonly runtime: PathRuntime
+}
+
+export interface TrainingPlan {
+  readonly source: TrainingSource
+  readonly version: string
+  readonly epochs: number
+  readonly units: number
+  readonly batch: number
+  readonly alertsPerDay: number
+  readonly command: string
+}
+
+export async function runTrain(context: CommandContext, options: TrainOptions): Promise<number> {
+  const { config } = context
+  const makeRuntime = runtimeMaker(context)
+  const version = options.name ?? `${featureSpecOf(config).name}-${stamp(wallClock.now())}`
+  const plan = {
+    version,
+    epochs: options.epochs,
+    units: options.units,
+    batch: options.batch,
+    alertsPerDay: options.simulate === undefined ? config.threshold.alertsPerDay : SIMULATED_ALERTS_PER_DAY,
+    command: commandOf(options, config.path.spec, config.retrain.seed),
+  }
+  const { trained, runtime } =
+    options.simulate !== undefined
+      ? await train(context, { ...plan, source: simulated(options.simulate, config.retrain.seed, makeRuntime) })
+      : options.input !== undefined
+        ? await train(context, {
+            ...plan,
+            source: fileSource(options.input, options.labels ?? null, makeRuntime, makeRuntime),
+          })
+        : await withLog(context, 'train', (source) => train(context, { ...plan, source }), makeRuntime)
+  const folder = await keep(runtime, trained, options)
+  if (options.promote === true && options.out === undefined)
+    await runtime.registry.promote(version, 'weir train --promote')
+  context.report(describe(trained, folder), text(trained, folder))
+  return 0
+}
+
+/** One training, from a source to a judged model that is not kept yet. */
+export async function train(context: CommandContext, plan: TrainingPlan): Promise<TrainingRun> {
+  const { config } = context
+  const backend = await backendOf(context)
+  context.logger.info(`training on ${backend.name}: ${backend.explanation}`)
+  const runtime = await runtimeMaker(context)()
+  const progress = await context.progress('training', plan.epochs, 'epochs')
+  const trained = await trainFrom({
+    source: plan.source,
+    layout: runtime.layout,
+    version: plan.version,
+    seed: config.retrain.seed,
+    epochsMax: plan.epochs,
+    units: plan.units,
+    batchSize: plan.batch,
+    backend,
+    champion: await runtime.registry.champion(runtime.layout.specName),
+    alertsPerDay: plan.alertsPerDay,
+    maturityDays: config.retrain.maturityDays,
+    testDays: config.retrain.testDays,
+    trainingDays: config.retrain.trainingDays,
+    genuineShare: GENUINE_SHARE,
+    createdAtMs: wallClock.now(),
+    command: plan.command,
+    currency: BASE_CURRENCY,
+    onPhase: (phase) => context.logger.info(phase),
+    onProgress: ({ epoch, step, steps, loss, validationAp }) => {
+      const note = `loss ${loss.toFixed(4)}${validationAp === undefined ? '' : `, validation AP ${validationAp.toFixed(3)}`}`
+      progress.update(epoch - 1 + step / steps, note)
+    },
+    signal: context.stopSignal(),
+  })
+  progress.finish()
+  return { trained, runtime }
+}
+
+/** Runs with the data folder's log as the source. */
+export async function withLog<T>(
+  context: CommandContext,
+  command: string,
+  work: (source: TrainingSource) => Promise<T>,
+  makeRuntime: MakeRuntime = runtimeMaker(context),
+): Promise<T> {
+  const { config } = context
+  const paths = dataPaths(config)
+  const lock = acquireDataLock(paths.folder, { pid: process.pid, command, since: wallClock.now() })
+  try {
+    const log = await openFileLog({
+      folder: paths.log,
+      segmentBytesMax: config.log.segmentBytesMax,
+      retentionMs: config.log.retentionDays * DAY_MS,
+      clock: wallClock,
+    })
+    try {
+      return await work(logSource(log, config.topics, makeRuntime))
+    } finally {
+      await log.close()
+    }
+  } finally {
+    lock.release()
+  }
+}
+
+/** Fresh paths with rates and rules in force, for passes that decide nothing. */
+export function runtimeMaker(context: CommandContext): MakeRuntime {
+  const { config } = context
+  const paths = dataPaths(config)
+  return async () => {
+    const runtime = new PathRuntime({
+      config,
+      paths,
+      spec: featureSpecOf(config),
+      tokenizer: createTokenizer(Buffer.alloc(32)),
+      metrics: noMetrics,
+      clock: wallClock,
+      alertsPerDay: config.threshold.alertsPerDay,
+    })
+    await runtime.apply({ type: 'rates', value: JSON.stringify(readRates(config)), sha256: '' })
+    await runtime.apply({ type: 'rules', value: JSON.stringify(readRules(config)), sha256: '' })
+    return runtime
+  }
+}
+
+function simulated(events: number, seed: number, makeRuntime: MakeRuntime): TrainingSource {
+  const options = { preset: 'demo', seed: 1_000 + seed, startMs: SIMULATED_START_MS, totalEvents: events } as const
+  return simulatedSource(options, events, makeRuntime)
+}
+
+async function backendOf({ config }: CommandContext): Promise<TrainingBackend> {
+  switch (config.model.trainingBackend) {
+    case 'auto':
+      return chooseTrainingBackend()
+    case 'wasm':
+      return chooseTrainingBackend({ only: 'wasm' })
+    case 'native': {
+      const backend = await chooseTrainingBackend()
+      if (backend.name !== 'wasm') return backend
+      throw new WeirError('NOT_AVAILABLE', `native TensorFlow does not load: ${backend.explanation}`, {
+        fix: 'Run `make native`, or train with --backend wasm.',
+      })
+    }
+  }
+}
+
+async function keep(runtime: PathRuntime, { made }: Trained, options: TrainOptions): Promise<string> {
+  if (options.out === undefined) return (await runtime.registry.publish(made)).folder
+  const folder = join(options.out, made.manifest.version)
+  await mkdir(folder, { recursive: true })
+  await writeFile(join(folder, MODEL_FILE), made.model)
+  await writeFile(join(folder, MANIFEST_FILE), `${JSON.stringify(made.manifest)}\n`)
+  if (made.report !== null) await writeFile(join(folder, REPORT_FILE), made.report)
+  return folder
+}
+
+export function describe({ made, gate, test }: Trained, folder: string | null): object {
+  const { manifest } = made
+  return {
+    version: manifest.version,
+    folder,
+    spec: manifest.spec.name,
+    backend: manifest.training.backend,
+    trainingRows: manifest.training.rows,
+    trainingFrauds: manifest.training.fraud,
+    testRows: test.rows,
+    testFrauds: test.fraud,
+    metrics: manifest.evaluation?.metrics ?? {},
+    comparedWith: manifest.evaluation?.comparedWith ?? {},
+    gate,
+  }
+}
+
+export function text({ made, gate, test }: Trained, folder: string | null): string {
+  const { manifest } = made
+  const figure = (metrics: Readonly<Record<string, { readonly value: number }>>, name: string): string =>
+    (metrics[name]?.value ?? Number.NaN).toFixed(3).padStart(8)
+  const contenders = { [manifest.version]: manifest.evaluation?.metrics ?? {}, ...manifest.evaluation?.comparedWith }
+  const rows = Object.entries(contenders).map(
+    ([name, metrics]) =>
+      `  ${name.padEnd(28)}${figure(metrics, 'average_precision')}${figure(metrics, 'value_recall')}\n`,
+  )
+  return [
+    `\n${manifest.version}: ${manifest.training.rows} rows, ${manifest.training.fraud} frauds, on ${manifest.training.backend}\n`,
+    `newest mature days: ${test.rows} events, ${test.fraud} frauds\n\n`,
+    `  ${''.padEnd(28)}      AP   value\n`,
+    ...rows,
+    `\n${gate.findings.map((finding) => `  ${finding}\n`).join('')}`,
+    folder === null ? '' : `\nwritten to ${folder}\n`,
+  ].join('')
+}
+
+function commandOf(options: TrainOptions, spec: string, seed: number): string {
+  const parts = ['weir train']
+  if (options.simulate !== undefined) parts.push(`--simulate ${options.simulate}`)
+  if (options.input !== undefined) parts.push(`--input ${options.input}`)
+  parts.push(`--spec ${spec}`, `--seed ${seed}`, `--epochs ${options.epochs}`)
+  return parts.join(' ')
+}
+
+export function stamp(epochMs: number): string {
+  return new Date(epochMs).toISOString().slice(0, 16).replace(/[-:]/g, '').replace('T', '-')
 }

@@ -68,8 +68,21 @@ export class CheckpointWriter {
     this.crc = 0
   }
 
-  /** Copies up to `pagesMax` pages and writes them; true when the checkpoint is whole and durable. */
+  /**
+   * Copies up to `pagesMax` pages and writes them; true when the checkpoint is whole and durable. One step at a time. An
+   * error ends this checkpoint and leaves the earlier ones as they are.
+   */
   async step(pagesMax: number): Promise<boolean> {
+    try {
+      return await this.copyAndWrite(pagesMax)
+    } catch (error) {
+      // A file with a hole must never get its name.
+      await this.abort()
+      throw error
+    }
+  }
+
+  private async copyAndWrite(pagesMax: number): Promise<boolean> {
     const { snapshot } = this
     if (snapshot === null) return true
     const parts: Buffer[] = []

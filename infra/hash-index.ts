@@ -47,6 +47,11 @@ export class HashIndex {
     return -1
   }
 
+  /** Place plus one in the slot that a lower half, or a step behind it, falls on; 0 when it is free. */
+  placeAt(slot: number): number {
+    return this.at(slot & this.mask)
+  }
+
   /** The first place whose lower half is this, or -1; for keys of which only 32 bits were kept. */
   findLow(lo: number): number {
     let slot = lo & this.mask

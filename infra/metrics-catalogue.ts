@@ -72,8 +72,14 @@ export const METRICS = {
     help: 'Time to write one block to ClickHouse.',
     buckets: LONG_SECONDS,
   },
-  weir_recorder_failures_total: { kind: 'counter', help: 'Blocks that ClickHouse did not take; each is sent again.' },
-  weir_recorder_lag_lines: { kind: 'gauge', help: 'Journal lines that ClickHouse does not hold yet.' },
+  weir_recorder_retries_total: {
+    kind: 'counter',
+    help: 'Blocks that ClickHouse did not take at once; each is sent again.',
+  },
+  weir_recorder_complete_line: {
+    kind: 'gauge',
+    help: 'Newest journal line up to which ClickHouse holds everything; behind weir_journal_line by what it lags.',
+  },
   weir_threshold: { kind: 'gauge', help: 'Review threshold in force.' },
   weir_model_info: {
     kind: 'gauge',

@@ -49,10 +49,11 @@ export class Region {
   }
 
   beginSnapshot(): PendingRegion {
-    this.snapshot = new PendingRegion(this, () => {
-      this.snapshot = null
+    const snapshot: PendingRegion = new PendingRegion(this, () => {
+      if (this.snapshot === snapshot) this.snapshot = null
     })
-    return this.snapshot
+    this.snapshot = snapshot
+    return snapshot
   }
 }
 

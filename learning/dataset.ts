@@ -32,6 +32,8 @@ export interface Dataset {
   /** For resampling by card. */
   readonly cardHash: Uint32Array
   readonly channel: Uint8Array
+  /** Live rules that matched. */
+  readonly ruleHits: Uint8Array
   readonly transactionId: readonly string[]
   readonly merchantCategory: readonly string[]
 }
@@ -43,7 +45,11 @@ export interface CollectOptions {
   readonly untilMs: number
   /** What is known of fraud at the cut-off that frauds and genuine events share. */
   readonly labels: KnownLabels
-  /** Share of genuine events kept, chosen by the hash of their id; frauds are all kept. */
+  /** The first days seen are left out: their windows are not filled yet. */
+  readonly warmUpMs: number
+  /** Before this time genuine events are thinned; from then on all are kept, since models are judged on them. */
+  readonly sampleUntilMs: number
+  /** Share of genuine events kept before, chosen by the hash of their id; frauds are all kept. */
   readonly genuineShare: number
   readonly seed: number
 }
@@ -61,6 +67,7 @@ export class DatasetCollector {
   private readonly gapColumn: number
   private columns: Columns
   private count = 0
+  private firstMs = -1
 
   constructor(options: CollectOptions) {
     this.options = options
@@ -85,10 +92,12 @@ export class DatasetCollector {
   }
 
   private addAuthorization(slice: Featurized, row: number): void {
-    const { fromMs, untilMs, labels, genuineShare, seed } = this.options
+    const { fromMs, untilMs, labels, seed, warmUpMs, sampleUntilMs } = this.options
     const { event_time, amount_base, text, channel } = slice.events
     const timeMs = event_time[row]!
-    if (timeMs < fromMs || timeMs >= untilMs) return
+    if (this.firstMs < 0) this.firstMs = timeMs
+    if (timeMs < fromMs || timeMs < this.firstMs + warmUpMs || timeMs >= untilMs) return
+    const genuineShare = timeMs < sampleUntilMs ? this.options.genuineShare : 1
     const id = text.transaction_id[row]!
     const known = labels.of(id)
     if (known === 'ignored') return
@@ -102,6 +111,7 @@ export class DatasetCollector {
     this.columns.label[at] = isFraud ? 1 : 0
     this.columns.weight[at] = isFraud ? 1 : 1 / genuineShare
     this.columns.channel[at] = channel[row]!
+    this.columns.ruleHits[at] = slice.ruleHits[row]!.length
     this.columns.nextLogAmount[at] = Math.log1p(amount_base[row]!)
     if (this.gapColumn >= 0 && slice.features.historyLength[row]! > 0) {
       const { currentWidth } = this.options.layout
@@ -132,6 +142,7 @@ class Columns {
   readonly amountBase: Float64Array
   readonly cardHash: Uint32Array
   readonly channel: Uint8Array
+  readonly ruleHits: Uint8Array
   transactionId: string[] = []
   merchantCategory: string[] = []
   private readonly hash = new Hash64()
@@ -150,6 +161,7 @@ class Columns {
     this.amountBase = new Float64Array(capacity)
     this.cardHash = new Uint32Array(capacity)
     this.channel = new Uint8Array(capacity)
+    this.ruleHits = new Uint8Array(capacity)
   }
 
   grown(): Columns {
@@ -198,6 +210,7 @@ const NUMBER_COLUMNS = [
   'amountBase',
   'cardHash',
   'channel',
+  'ruleHits',
 ] as const
 
 /** The named rows of a dataset, in the order given. */
@@ -218,6 +231,7 @@ export function selectRows(from: Dataset, rows: readonly number[]): Dataset {
     amountBase: gather(from.amountBase, rows, 1),
     cardHash: gather(from.cardHash, rows, 1),
     channel: gather(from.channel, rows, 1),
+    ruleHits: gather(from.ruleHits, rows, 1),
     transactionId: rows.map((row) => from.transactionId[row]!),
     merchantCategory: rows.map((row) => from.merchantCategory[row]!),
   }

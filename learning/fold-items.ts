@@ -9,42 +9,46 @@ export interface FoldItem {
 
 /**
  * Folds a stream of records in slices, without scoring and without a log: for training and backtests. Time is the
- * stream's own.
- *
- * @param next the next record, or null at the end
+ * stream's own. Gives the number of records.
  */
 export async function foldItems(
   fold: Fold,
   slice: SliceBuffers,
-  topics: Topics,
-  next: () => FoldItem | null,
-  onSlice: (slice: Featurized) => void,
+  topics: Pick<Topics, 'transactions' | 'labels'>,
+  batches: AsyncIterable<readonly FoldItem[]>,
+  onSlice: (slice: Featurized) => void | Promise<void>,
   signal: AbortSignal,
 ): Promise<number> {
-  const offsets = { [topics.transactions]: 0, [topics.labels]: 0 }
-  let events = 0
-  for (let isOver = false; !isOver && !signal.aborted; ) {
-    slice.count = 0
+  const offsets = new Map([
+    [topics.transactions, 0],
+    [topics.labels, 0],
+  ])
+  let records = 0
+  slice.count = 0
+  const flush = async (): Promise<void> => {
+    if (slice.count === 0) return
+    records += slice.count
     slice.line++
     slice.clockFollowsEvents = true
     slice.notAfterMs = Number.POSITIVE_INFINITY
-    while (slice.count < slice.capacity) {
-      const item = next()
-      isOver = item === null
-      if (item === null) break
+    await onSlice(fold.run(reached<Received>(slice)))
+    slice.count = 0
+  }
+  for await (const batch of batches) {
+    if (signal.aborted) break
+    for (const { topic, value } of batch) {
       const row = slice.count++
-      slice.topic[row] = item.topic
+      const offset = offsets.get(topic)!
+      offsets.set(topic, offset + 1)
+      slice.topic[row] = topic
       slice.partition[row] = 0
-      slice.offset[row] = offsets[item.topic]!++
-      slice.value[row] = item.value
+      slice.offset[row] = offset
+      slice.value[row] = value
       slice.outcome[row] = ACCEPTED
       slice.rejection[row] = null
+      if (slice.count === slice.capacity) await flush()
     }
-    if (slice.count === 0) break
-    events += slice.count
-    onSlice(fold.run(reached<Received>(slice)))
-    // Signals and timers get their turn.
-    await new Promise((resolve) => setImmediate(resolve))
   }
-  return events
+  await flush()
+  return records
 }

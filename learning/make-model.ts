@@ -1,10 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import {
-  logisticLogit,
-  trainLogistic,
-} from '#models/baselines/logistic.ts'
+import { logisticLogit, trainLogistic } from '#models/baselines/logistic.ts'
 import { probabilityOf } from '#models/calibrate.ts'
 import { columnMedians } from '#models/column-medians.ts'
 import type { Contender } from '#models/evaluation/advice.ts'
@@ -66,7 +63,7 @@ export function evaluationOptions(alertsPerDay: number, seed: number): Evaluatio
  */
 export async function makeModel(
   split: Split,
-  contendersOf: (test: Dataset) => Promise<readonly Contender[]>,
+  others: readonly Contender[],
   options: MakeModelOptions,
 ): Promise<MadeModel> {
   const { training, validation, test } = split
@@ -88,7 +85,7 @@ export async function makeModel(
   const contenders: [Contender, ...Contender[]] = [
     { name: `LSTM ${options.version}`, complexity: 3, scores: testScores },
     logisticContender(training, test),
-    ...(await contendersOf(test)),
+    ...others,
   ]
   const judged = evaluationOptions(options.alertsPerDay, seed)
   const report = renderReport({
@@ -100,7 +97,7 @@ export async function makeModel(
     facts: factsOf(split, options, trained.backend),
     currency: { code: options.currency, minorDigits: 2 },
   })
-  const [own, ...others] = report.advice.contenders
+  const [own, ...rest] = report.advice.contenders
   const manifest: ModelManifest = {
     ...draft,
     golden,
@@ -114,7 +111,7 @@ export async function makeModel(
       fraud: fraudsOf(test),
       alertsPerDay: options.alertsPerDay,
       metrics: figuresOf(own!.metrics),
-      comparedWith: Object.fromEntries(others.map((other) => [other.name, figuresOf(other.metrics)])),
+      comparedWith: Object.fromEntries(rest.map((other) => [other.name, figuresOf(other.metrics)])),
     },
   }
   return { manifest, model, report: report.html, testScores }

@@ -29,6 +29,10 @@ export interface EngineDeps {
   readonly deadLettersInARowMax: number
   /** Makes a control line's cause effective, here and, when a journal is followed, there. */
   readonly applyControl: (control: Control) => Promise<void>
+  /** An idle process writes an empty line after this long, so that what came last is not kept from the tables. */
+  readonly heartbeatMs: number
+  /** Told how long a slice took from being taken to being durable, milliseconds. */
+  readonly onDurable: (ms: number) => void
   /** Sees every finished slice while its commit is under way; its buffers are reused afterwards. */
   readonly onSlice: (line: JournalLine, slice: Explained) => void
   /** Between two slices, when nothing is half done: checkpoints are stepped here. */
@@ -36,7 +40,8 @@ export interface EngineDeps {
 }
 
 interface PendingControl {
-  readonly control: Control
+  /** Null: an empty line. */
+  readonly control: Control | null
   readonly done: () => void
   readonly failed: (error: unknown) => void
 }
@@ -58,6 +63,8 @@ export class Engine {
   private wake: (() => void) | null = null
   private commit: Promise<void> = Promise.resolve()
   private failure: unknown = null
+  /** True while the newest line has input: an empty one should follow before the process goes to sleep. */
+  private isTailOpen = false
 
   constructor(deps: EngineDeps, from: { readonly nextLine: number; readonly term: number; readonly clock: number }) {
     this.deps = deps
@@ -81,10 +88,20 @@ export class Engine {
         const pause = this.deps.betweenSlices(this.nextLine)
         if (pause !== undefined) await pause
       }
+      await this.commit
+      if (this.failure === null) await this.commitEmpty()
     } finally {
       await this.commit.catch(() => {})
     }
     if (this.failure !== null) throw this.failure
+  }
+
+  /** Puts an empty line behind what was decided so far, so that the recorder closes its block. */
+  heartbeat(): Promise<void> {
+    return new Promise((done, failed) => {
+      this.controls.push({ control: null, done, failed })
+      this.wake?.()
+    })
   }
 
   /** Resolves when everything that was taken so far is durable. */
@@ -103,10 +120,15 @@ export class Engine {
   private async idle(signal: AbortSignal): Promise<void> {
     await this.commit
     const wake = new AbortController()
+    const timer = this.isTailOpen ? setTimeout(() => wake.abort(), this.deps.heartbeatMs) : undefined
+    const isQuiet = (): boolean => wake.signal.aborted && !signal.aborted && this.controls.length === 0
     this.wake = () => wake.abort()
     if (this.controls.length === 0) await this.deps.consumer.arrival(AbortSignal.any([signal, wake.signal]))
     this.wake = null
+    const isHeartbeat = isQuiet()
+    clearTimeout(timer)
     wake.abort()
+    if (isHeartbeat && this.isTailOpen) await this.commitEmpty()
   }
 
   private async runSlice(): Promise<void> {
@@ -130,9 +152,12 @@ export class Engine {
       await this.commit
       if (this.failure !== null) throw this.failure
       this.nextLine++
+      this.isTailOpen = true
       this.commit = this.append(unit.records)
         .then(() => {
-          metrics.observe('weir_slice_seconds', (performance.now() - startedMs) / 1000)
+          const ms = performance.now() - startedMs
+          metrics.observe('weir_slice_seconds', ms / 1_000)
+          this.deps.onDurable(ms)
           reportSlice(metrics, counts)
           for (const answer of answers) answer()
         })
@@ -150,7 +175,8 @@ export class Engine {
   private async takeControls(): Promise<void> {
     for (let pending = this.controls.shift(); pending !== undefined; pending = this.controls.shift()) {
       try {
-        await this.commitControl(pending.control)
+        if (pending.control === null) await this.commitEmpty()
+        else await this.commitControl(pending.control)
         pending.done()
       } catch (error) {
         pending.failed(error)
@@ -163,12 +189,24 @@ export class Engine {
   private async commitControl(control: Control): Promise<void> {
     await this.commit
     if (this.failure !== null) throw this.failure
+    await this.appendLine(control)
+    await this.deps.applyControl(control)
+  }
+
+  private async commitEmpty(): Promise<void> {
+    await this.commit
+    if (this.failure !== null) throw this.failure
+    if (!this.isTailOpen) return
+    await this.appendLine(null)
+  }
+
+  private async appendLine(control: Control | null): Promise<void> {
     const { codec, topics, clock, clockMode } = this.deps
     this.clockMs = clockMode === 'wall' ? Math.max(this.clockMs, clock.now()) : this.clockMs
     const line = { line: this.nextLine, term: this.term, clock: this.clockMs, pieces: [], control }
     await this.append([{ topic: topics.journal, partition: 0, key: null, value: codec.journalLine.encode(line) }])
     this.nextLine++
-    await this.deps.applyControl(control)
+    this.isTailOpen = false
   }
 
   private async append(records: readonly RecordToAppend[]): Promise<void> {

@@ -60,7 +60,7 @@ export async function follow(deps: FollowDeps): Promise<Followed> {
         expectLine(line, followed.nextLine)
         if (line.control !== null) {
           await deps.onControl(line.control, line)
-        } else {
+        } else if (line.pieces.length > 0) {
           const slice = await fillFromLine(line, input, deps.sliceOf)
           const folded = fold.run(slice)
           expectSame(line, slice)

@@ -75,8 +75,12 @@ export class Intake {
   async arrival(signal: AbortSignal): Promise<void> {
     if (this.size > 0 || this.closedWith !== null || signal.aborted) return
     await new Promise<void>((resolve) => {
-      this.wakeReaders.push(resolve)
-      signal.addEventListener('abort', () => resolve(), { once: true })
+      const wake = (): void => {
+        signal.removeEventListener('abort', wake)
+        resolve()
+      }
+      this.wakeReaders.push(wake)
+      signal.addEventListener('abort', wake)
     })
   }
 

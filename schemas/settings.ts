@@ -218,6 +218,12 @@ export const SETTINGS = {
         "Mode cost: part of a fraud's amount that comes back (representment, merchant's liability).",
       ),
       liabilityShare: decimal(1, 0, 1, "Mode cost: part of a fraud's amount that is ours to bear."),
+      liabilityAfter3ds: decimal(
+        0.1,
+        0,
+        1,
+        'Mode cost: that part where 3-D Secure was passed and liability shifted to the issuer.',
+      ),
       reviewCost: wholeNumber(
         500,
         0,

@@ -1,6 +1,7 @@
 import type { AddressBook } from './addresses.ts'
 import { CHRONOTYPE_SHARES, DAY_MS, MONTH_MS, PAYDAY_SHARES } from './calendar.ts'
-import { LINES, SUBSCRIPTION } from './lines.ts'
+import { Favourites } from './favourites.ts'
+import { LINES } from './lines.ts'
 import type { Merchants } from './merchants.ts'
 import type { OpaqueIds } from './opaque-ids.ts'
 import {
@@ -22,18 +23,18 @@ const BIN_WEIGHTS = [0.3, 0.12, 0.25, 0.08, 0.15, 0.1] as const
 
 /** Families of devices: what `attributes.platform` says, and how common they are. */
 export const PLATFORMS = ['ios', 'android', 'windows', 'macos', 'linux', 'ipados'] as const
-const PLATFORM_WEIGHTS = [0.3, 0.32, 0.21, 0.09, 0.02, 0.06] as const
+const PLATFORM_WEIGHTS = [0.26, 0.28, 0.2, 0.1, 0.06, 0.1] as const
 /** Phones: what carries a wallet. */
 const PHONES = 2
+/** Of orders: from the telephone that everybody has. */
+const PHONE_ORDERS = 0.6
 
 const RATE_MEDIAN = 0.6
 const RATE_SIGMA = 0.8
 const RATE_MAX = 12
 const SECOND_CARD_SHARE = 0.25
-const HOUSEHOLD_SHARE = 0.2
+const HOUSEHOLD_SHARE = 0.3
 const WALLET_SHARE = 0.35
-const FAVOURITES_MIN = 15
-const FAVOURITES_MAX = 40
 /** Changes of one account, a month. */
 const CLOSED_A_MONTH = 0.015
 const MOVED_A_MONTH = 0.03 / 12
@@ -87,10 +88,7 @@ export class Accounts {
   readonly lastStoreMs: Float64Array
   readonly lastLatitude: Float64Array
   readonly lastLongitude: Float64Array
-  private readonly favourite: Int32Array
-  private readonly favourites: Uint8Array
-  private readonly favouriteOffsets: Uint8Array[]
-  private readonly favouriteStride: number
+  private readonly favourites: Favourites
   private readonly changeMs: Float64Array
   private readonly byRate: AliasTable
   private readonly homes = new AliasTable(homeWeights())
@@ -147,10 +145,7 @@ export class Accounts {
     this.lastStoreMs = new Float64Array(count)
     this.lastLatitude = new Float64Array(count)
     this.lastLongitude = new Float64Array(count)
-    this.favourites = new Uint8Array(count)
-    this.favouriteOffsets = favouriteOffsets()
-    this.favouriteStride = Math.max(...this.favouriteOffsets.map((offsets) => offsets[LINES.length]!))
-    this.favourite = new Int32Array(count * this.favouriteStride)
+    this.favourites = new Favourites(count)
     this.changeMs = new Float64Array(count)
     const rates = new Float64Array(count)
     for (let account = 0; account < count; account++) {
@@ -199,8 +194,13 @@ export class Accounts {
     const count = this.devices[account]!
     const first = account * DEVICES_MAX
     if (count === 1) return first
-    if (this.cards[account] === 2 && random.chance(0.9)) return first + (card % CARDS_MAX)
+    if (this.cards[account] === 2 && random.chance(0.97)) return first + (card % CARDS_MAX)
     return first + (random.chance(0.7) ? 0 : random.below(count))
+  }
+
+  /** A family of devices, as common as it is among everybody. */
+  drawPlatform(random: Random): number {
+    return random.chance(PHONE_ORDERS) ? random.below(PHONES) : this.platforms.draw(random)
   }
 
   drawEmail(account: number, random: Random): string {
@@ -209,16 +209,10 @@ export class Accounts {
 
   /** One of the account's favourite merchants in a line; a closed one is replaced first. -1 when it has none there. */
   drawFavourite(account: number, line: number, random: Random): number {
-    const offsets = this.favouriteOffsets[this.favourites[account]!]!
-    const from = offsets[line]!
-    const count = offsets[line + 1]! - from
-    if (count === 0) return -1
-    // the first favourites of a line are the most visited
-    const at = account * this.favouriteStride + from + Math.floor(random.unit() ** 1.5 * count)
-    const slot = this.favourite[at]!
-    if (this.merchants.isOpen[slot] === 1) return slot
+    const merchant = this.favourites.draw(account, line, random)
+    if (merchant < 0 || this.merchants.isOpen[merchant] === 1) return merchant
     const replacement = this.drawMerchant(account, line, random)
-    this.favourite[at] = replacement
+    this.favourites.replaceLast(replacement)
     return replacement
   }
 
@@ -279,8 +273,8 @@ export class Accounts {
     if (account > 0 && random.chance(HOUSEHOLD_SHARE)) this.joinHousehold(account, account - 1)
     else this.settle(account)
     this.renewWallet(account, random.chance(WALLET_SHARE))
-    this.favourites[account] = random.whole(FAVOURITES_MIN, FAVOURITES_MAX)
-    this.chooseFavourites(account, true)
+    this.favourites.drawNumber(account, random)
+    this.favourites.choose(account, true, (line) => this.drawMerchant(account, line, random))
     this.tripEndMs[account] = fromMs - random.unit() * BETWEEN_TRIPS_MS
     this.tripStartMs[account] = 0
     this.planNextChange(account, fromMs)
@@ -312,17 +306,6 @@ export class Accounts {
   private renewWallet(account: number, has: boolean): void {
     const platform = PLATFORMS[this.platform[account * DEVICES_MAX]!]!
     this.wallet[account] = has ? { platform, token: this.ids.token() } : null
-  }
-
-  private chooseFavourites(account: number, andOnline: boolean): void {
-    const offsets = this.favouriteOffsets[this.favourites[account]!]!
-    const first = account * this.favouriteStride
-    for (let line = 0; line < LINES.length; line++) {
-      if (LINES[line]!.online && !andOnline) continue
-      for (let at = offsets[line]!; at < offsets[line + 1]!; at++) {
-        this.favourite[first + at] = this.drawMerchant(account, line, this.random)
-      }
-    }
   }
 
   private planTrip(account: number, afterMs: number): void {
@@ -376,18 +359,7 @@ export class Accounts {
     let city = this.homes.draw(this.random)
     if (!abroad) city = drawCity(this.random, country)
     this.settle(account, city)
-    if (cityCountry(city) !== country) this.chooseFavourites(account, false)
+    if (cityCountry(city) === country) return
+    this.favourites.choose(account, false, (line) => this.drawMerchant(account, line, this.random))
   }
-}
-
-/** For each number of favourites, where the favourites of each line begin: lines have some in proportion to their share. */
-function favouriteOffsets(): Uint8Array[] {
-  return Array.from({ length: FAVOURITES_MAX + 1 }, (_, favourites) => {
-    const offsets = new Uint8Array(LINES.length + 1)
-    LINES.forEach((line, i) => {
-      const wanted = i === SUBSCRIPTION ? 0 : Math.round((favourites * line.share) / 100)
-      offsets[i + 1] = offsets[i]! + (line.share >= 1.5 && i !== SUBSCRIPTION ? Math.max(1, wanted) : wanted)
-    })
-    return offsets
-  })
 }

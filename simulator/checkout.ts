@@ -269,7 +269,7 @@ export class Checkout {
   }
 }
 
-/** Brings minor units to how the merchant ends its prices (an index in PRICE_STYLES). */
+/** Brings minor units to how the merchant ends its prices: as it comes, .99, .00, .50, .95. */
 function styled(minor: number, unit: number, style: number): number {
   if (style === 0) return minor
   if (unit === 1) return Math.max(10, Math.round(minor / 10) * 10)

@@ -1,5 +1,5 @@
 import { DAY_MS, MONTH_MS } from './calendar.ts'
-import { GIFT_CATEGORY, LINES, lineIndex, SUBSCRIPTION } from './lines.ts'
+import { GIFT_CATEGORY, LINES, lineIndex, lineWeights, SUBSCRIPTION } from './lines.ts'
 import type { OpaqueIds } from './opaque-ids.ts'
 import { COUNTRIES, HOME_COUNTRIES } from './places.ts'
 import { AliasTable, type Random, zipfWeights } from './random.ts'
@@ -16,8 +16,7 @@ const CLOSED_A_MONTH = 0.01
 /** Slots left empty at the start, for merchants still to be born. */
 const EMPTY_SHARE = 0.08
 const REST_MS = 20 * DAY_MS
-/** How a merchant ends its prices. */
-export const PRICE_STYLES = ['any', '.99', '.00', '.50', '.95'] as const
+/** How merchants end their prices: as it comes, .99, .00, .50, .95. */
 const PRICE_STYLE_WEIGHTS = [0.46, 0.2, 0.12, 0.12, 0.1] as const
 /** Spread of the merchants of one line in price, deviation of the logarithm. */
 export const MERCHANT_PRICE_SIGMA = 0.25
@@ -51,7 +50,7 @@ export class Merchants {
   private readonly poolTables: AliasTable[] = []
   private readonly orderCountries = new AliasTable(ORDER_WEIGHTS)
   private readonly styles = new AliasTable(PRICE_STYLE_WEIGHTS)
-  private readonly onlineLines: number[]
+  private readonly onlineLineTable = new AliasTable(lineWeights(true))
   private readonly random: Random
   private readonly ids: OpaqueIds
   private turnoverMs: number
@@ -60,7 +59,6 @@ export class Merchants {
     this.random = random
     this.ids = ids
     this.turnoverMs = startMs
-    this.onlineLines = LINES.flatMap((line, i) => (line.online && i !== SUBSCRIPTION ? [i] : []))
     const pools = poolSizes(planned)
     const count = pools.reduce((sum, size) => sum + size, 0)
     this.count = count
@@ -137,7 +135,7 @@ export class Merchants {
   /** A little-known online merchant of one of the issuer's countries. */
   drawSmall(random: Random): number {
     for (;;) {
-      const pool = random.pick(this.onlineLines) * COUNTRIES.length + random.below(HOME_COUNTRIES)
+      const pool = this.drawOnlineLine(random) * COUNTRIES.length + random.below(HOME_COUNTRIES)
       const length = this.poolLength[pool]!
       const slot = this.poolStart[pool]! + Math.floor(length / 2) + random.below(Math.ceil(length / 2))
       if (this.isOpen[slot] === 1) return slot
@@ -168,8 +166,9 @@ export class Merchants {
     return this.draw(line, country, random)
   }
 
+  /** A line of online business, as common as it is among everybody. */
   drawOnlineLine(random: Random): number {
-    return random.pick(this.onlineLines)
+    return this.onlineLineTable.draw(random)
   }
 
   private open(slot: number, timeMs: number): void {

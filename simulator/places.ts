@@ -114,13 +114,6 @@ export class Spot {
   }
 }
 
-/** Kilometres between two places, flat earth: good enough within a city. */
-export function distanceKm(latitude: number, longitude: number, otherLatitude: number, otherLongitude: number): number {
-  const dy = (latitude - otherLatitude) * KM_PER_DEGREE
-  const dx = (longitude - otherLongitude) * KM_PER_DEGREE * Math.cos(latitude * (Math.PI / 180))
-  return Math.sqrt(dx * dx + dy * dy)
-}
-
 function rounded(degrees: number): number {
   return Math.round(degrees * 1e5) / 1e5
 }

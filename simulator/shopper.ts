@@ -1,4 +1,4 @@
-import { CARDS_MAX, DEVICES_MAX, PLATFORMS } from './accounts.ts'
+import { CARDS_MAX, DEVICES_MAX } from './accounts.ts'
 import { DAY_MS, MINUTE_MS, MONTH_MS, QUARTER_MS } from './calendar.ts'
 import type { OnlineSession } from './checkout.ts'
 import { LINES, lineIndex, lineWeights, onlineShare, SUBSCRIPTION } from './lines.ts'
@@ -234,7 +234,7 @@ export class Shopper {
     session.platform = accounts.platform[device]!
     if (random.chance(STRANGE_DEVICE)) {
       session.device = ids.device()
-      session.platform = random.below(PLATFORMS.length)
+      session.platform = accounts.drawPlatform(random)
     }
     session.email = accounts.drawEmail(account, random)
     session.country = accounts.homeCountry(account)

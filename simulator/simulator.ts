@@ -121,7 +121,7 @@ export class Simulator {
       emit,
       isAcquirerView: options.view === 'acquirer',
     })
-    this.attackers = new Attackers(criminal, merchants, addresses, ids, startMs)
+    this.attackers = new Attackers(criminal, accounts, merchants, addresses, ids, startMs)
     const world: World = {
       random: criminal,
       ids,

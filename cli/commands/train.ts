@@ -6,6 +6,8 @@ export interface TrainOptions {
   /** Undefined: the log of the data folder. */
   readonly input?: string
   readonly labels?: string
+  /** So many events of a simulated world, rather than the log. */
+  readonly simulate?: number
   readonly spec?: string
   readonly backend?: string
   readonly seed?: string
@@ -26,6 +28,7 @@ export function addTrain(program: Command, start: Start): void {
     )
     .option('-i, --input <file>', 'transactions to train on, rather than the log')
     .option('--labels <file>', 'labels that belong to --input')
+    .option('--simulate <events>', 'learn from a simulated world of so many events', wholeNumber(10_000, 100_000_000))
     .option('--spec <name>', 'features: default or lean (setting path.spec)')
     .option('--backend <name>', 'auto, native or wasm (setting model.trainingBackend)')
     .option('--seed <number>', 'same data, seed and backend: same model (setting retrain.seed)')
@@ -41,6 +44,7 @@ export function addTrain(program: Command, start: Start): void {
 Examples:
   $ weir train
   $ weir train --spec lean --epochs 20 --promote
+  $ weir train --simulate 400000 --spec lean --name lean-1
   $ weir train --input year.jsonl --labels labels.jsonl --seed 3 --json`,
     )
     .action(

@@ -13,6 +13,8 @@ import type { ChildReply, ChildRequest } from './protocol.ts'
 async function main(folder: string): Promise<void> {
   // An engine that outlives its parent would hold the folder's lock.
   process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
+  // Loading the engine takes a while: the parent may have gone before anybody listened.
+  if (!process.connected) process.kill(process.pid, 'SIGKILL')
   process.on('SIGINT', () => {})
   process.on('SIGTERM', () => {})
 
@@ -29,31 +31,51 @@ async function main(folder: string): Promise<void> {
     query: `SET max_result_rows = ${ANALYST_LIMITS.rowsMax + 1}, result_overflow_mode = 'break', max_execution_time = ${ANALYST_LIMITS.executionSecondsMax}, max_memory_usage = ${ANALYST_LIMITS.memoryBytesMax}, readonly = 1`,
   })
 
+  const lanes = new Map<ClickHouseClient, Promise<unknown>>()
+  /**
+   * One after the other on each connection: its settings belong to one call at a time. What a failed statement had
+   * already given out stays in the connection and would come first in the next answer, so it is read and thrown away.
+   */
+  function inTurn<T>(client: ClickHouseClient, work: () => Promise<T>): Promise<T> {
+    const turn = (lanes.get(client) ?? Promise.resolve()).then(async () => {
+      try {
+        return await work()
+      } catch (error) {
+        await client.query({ query: 'SELECT 1', format: 'CSV' }).then((rest) => rest.text(), () => '')
+        throw error
+      }
+    })
+    lanes.set(client, turn.then(() => {}, () => {}))
+    return turn
+  }
+
   async function answer(request: ChildRequest): Promise<QueryResult | null> {
     switch (request.op) {
       case 'command':
-        await writer.command({ query: request.sql })
+        await inTurn(writer, () => writer.command({ query: request.sql }))
         return null
       case 'insert':
-        await writer.insert({
-          table: request.table,
-          columns: request.columns as [string, ...string[]],
-          values: Readable.from([Buffer.from(request.tsv)], { objectMode: false }),
-          format: 'TabSeparated',
-          clickhouse_settings: insertSettings(request.token),
-        })
+        await inTurn(writer, () =>
+          writer.insert({
+            table: request.table,
+            columns: request.columns as [string, ...string[]],
+            values: Readable.from([request.tsv], { objectMode: false }),
+            format: 'TabSeparated',
+            clickhouse_settings: insertSettings(request.token),
+          }),
+        )
         return null
       case 'query': {
         const client = request.access === 'analyst' ? analyst : reader
-        const result = await client.query({
-          query: request.sql,
-          query_params: { ...request.params },
-          format: 'JSONCompact',
+        const rowsMax = request.access === 'analyst' ? ANALYST_LIMITS.rowsMax : Number.POSITIVE_INFINITY
+        return inTurn(client, async () => {
+          const answer = await client.query({
+            query: request.sql,
+            query_params: { ...request.params },
+            format: 'JSONCompact',
+          })
+          return toResult(await answer.text(), rowsMax)
         })
-        return toResult(
-          await result.text(),
-          request.access === 'analyst' ? ANALYST_LIMITS.rowsMax : Number.POSITIVE_INFINITY,
-        )
       }
     }
   }

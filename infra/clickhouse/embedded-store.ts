@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs'
 import { childModule } from '#infra/assets.ts'
 import { WeirError } from '#schemas/errors.ts'
 import type { ChildReply, ChildRequest } from './protocol.ts'
+import { checkReadonly } from './readonly-gate.ts'
 import type { QueryResult, Store } from './store.ts'
 import { storeError } from './store-errors.ts'
 
@@ -64,9 +65,7 @@ class EmbeddedStore implements Store {
   }
 
   async analystQuery(sql: string, params: Readonly<Record<string, unknown>> = {}): Promise<QueryResult> {
-    if (/;\s*\S/.test(sql.replace(/'[^']*'/g, "''"))) {
-      throw new WeirError('QUERY_INVALID', 'one statement at a time', { fix: 'Leave out what follows the semicolon.' })
-    }
+    checkReadonly(sql)
     return (await this.send({ op: 'query', sql, params, access: 'analyst' }))!
   }
 

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import { type ClickHouseClient, createClient } from '@clickhouse/client'
 import { WeirError } from '#schemas/errors.ts'
+import { checkReadonly } from './readonly-gate.ts'
 import { ANALYST_LIMITS, insertSettings, type QueryParams, type QueryResult, type Store } from './store.ts'
 import { plainStoreError, storeError } from './store-errors.ts'
 
@@ -51,7 +52,8 @@ class ServerStore implements Store {
     return this.read(sql, params, false, {})
   }
 
-  analystQuery(sql: string, params: QueryParams = {}): Promise<QueryResult> {
+  async analystQuery(sql: string, params: QueryParams = {}): Promise<QueryResult> {
+    checkReadonly(sql)
     return this.read(sql, params, true, {
       readonly: '1',
       max_result_rows: String(ANALYST_LIMITS.rowsMax + 1),

@@ -14,8 +14,12 @@ export class ChangeSignal {
   async after(since: number, signal: AbortSignal): Promise<number> {
     if (this.version > since || signal.aborted) return this.version
     await new Promise<void>((resolve) => {
-      this.waiting.push(resolve)
-      signal.addEventListener('abort', () => resolve(), { once: true })
+      const wake = (): void => {
+        signal.removeEventListener('abort', wake)
+        resolve()
+      }
+      this.waiting.push(wake)
+      signal.addEventListener('abort', wake)
     })
     return this.version
   }

@@ -87,12 +87,12 @@ export class BlockArena {
   }
 
   chunkOf(block: number): number {
-    return (block / MAX_BLOCKS) | 0
+    return block >>> 16
   }
 
   /** First word of the block within its chunk. */
   wordOf(cls: number, block: number): number {
-    return (block % MAX_BLOCKS) * this.blockWords[cls]!
+    return (block & 0xffff) * this.blockWords[cls]!
   }
 
   /** A chunk that now serves this class, with all its blocks free. */

@@ -3,7 +3,8 @@ import { type CounterSpec, counterName } from '#schemas/counter.ts'
 import { AUTHORIZATION, type EventColumns, REFUND } from '#schemas/event-columns.ts'
 import { Hash64 } from '#schemas/hash64.ts'
 import type { EpochSet } from './distinct.ts'
-import { EntityStore, FLAG_HIGH, FLAG_LOW } from './entity-store.ts'
+import { EntityStore } from './entity-store.ts'
+import { FLAG_HIGH, FLAG_LOW } from './event-rows.ts'
 import { hashKey } from './keys.ts'
 
 const LATE_MS = 86_400_000
@@ -32,7 +33,9 @@ export class Counter {
       hasAmounts: true,
       hasTags: false,
       hasFlags: true,
+      hasMax: false,
       otherColumns: 1,
+      extraWords: 0,
     })
     this.sinceRegion = memory.region(`counter.${this.name}.since`)
     this.sinceRegion.addChunk()
@@ -82,7 +85,7 @@ export class Counter {
   }
 
   sweep(streamTimeMs: number, steps: number): void {
-    this.store.sweep(streamTimeMs, steps, () => {})
+    this.store.sweep(streamTimeMs, steps)
   }
 
   private attach(): void {

@@ -62,6 +62,7 @@ export class EntityFigures {
       hasAmounts: needs.amounts || has('sum', 'mean', 'max'),
       hasTags: needs.tags,
       hasFlags: has('declined_count', 'declined_share', 'small_share'),
+      hasMax: has('max'),
       otherColumns: needs.otherColumns > 0 ? needs.otherColumns : has('distinct') ? 1 : 0,
       extraWords: needs.extraWords,
     })

@@ -5,14 +5,16 @@ import { AUTHORIZATION, type EventColumns, isScoredKind, LABEL, OUTCOME, REVERSA
 import { type FeatureSpec, HABIT_FEATURES, type HabitFeature, RAW_FEATURES, WINDOWS_MS } from '#schemas/feature-spec.ts'
 import { Hash64 } from '#schemas/hash64.ts'
 import { FRAUD_TYPES } from '#schemas/label.ts'
-import { isDeclined } from '#schemas/transaction.ts'
+import { isDeclined, type TextField } from '#schemas/transaction.ts'
 import { Counter } from './counters.ts'
 import { EpochSet } from './distinct.ts'
 import { type CurrentEvent, EntityFigures } from './entity-figures.ts'
-import { type EntityStore, FLAG_HIGH, FLAG_LOW } from './entity-store.ts'
+import type { EntityStore } from './entity-store.ts'
+import { FLAG_HIGH, FLAG_LOW } from './event-rows.ts'
 import { CARD_TRAIT_WORDS, type CardColumns, Habit, type HabitEvent, MERCHANT_WORDS } from './habit.ts'
 import { History, HISTORY_HEADER_WORDS } from './history.ts'
 import { HistoryVector } from './history-vector.ts'
+import { InputHash } from './input-hash.ts'
 import { hashKey } from './keys.ts'
 import { KnownLabels, knownFraudColumns } from './known-labels.ts'
 import { layoutOf } from './layout.ts'
@@ -40,6 +42,9 @@ export interface FeatureStats {
 const SWEEP_STEPS = 256
 const SERVICE_DISPUTE = FRAUD_TYPES.indexOf('service_dispute')
 
+/** Rows whose keys are hashed and whose state is read ahead together, so that the waits for memory overlap. */
+const BATCH_ROWS = 64
+
 /** One kind of entity with its figures, its labels and the hash of the current event's key. */
 interface Entity {
   readonly figures: EntityFigures
@@ -47,6 +52,12 @@ interface Entity {
   readonly hash: Hash64
   hasKey: boolean
   isThere: boolean
+  /** Keys of the batch by row: halves of the hash, and whether there is a key. */
+  readonly batchHi: Uint32Array
+  readonly batchLo: Uint32Array
+  readonly batchHas: Uint8Array
+  /** Where each is looked for first, -1: nowhere. */
+  readonly batchSlot: Int32Array
 }
 
 /**
@@ -65,6 +76,9 @@ export class Featurizer {
   private readonly card: Entity
   private readonly merchant: Entity | null
   private readonly device: Entity | null
+  /** The merchant and the device where their keys are just the ids. */
+  private readonly merchantById: Entity | null
+  private readonly deviceById: Entity | null
   private readonly history: History
   private readonly historyVector: HistoryVector
   private readonly habit: Habit
@@ -84,6 +98,10 @@ export class Featurizer {
   /** The output's memory as 32-bit words, for its hash. */
   private historyBits: Uint32Array = new Uint32Array(0)
   private currentBits: Uint32Array = new Uint32Array(0)
+  private historyPairs: Float64Array = new Float64Array(0)
+  private readonly inputHash = new InputHash()
+  /** Takes what reading ahead has read, so that it is not found useless and left out. */
+  private readonly sink = new Float64Array(1)
   private readonly set = new EpochSet(65_536)
   private readonly hash = new Hash64()
   private readonly habitEvent: HabitEvent = {
@@ -145,13 +163,25 @@ export class Featurizer {
       column += entity.figures.reduce((sum, { windows }) => sum + windows.length, 0)
       const known = knownFraudColumns(entity) === 0 ? null : new KnownLabels(memory, entity, spec, column)
       column += knownFraudColumns(entity)
-      return { figures, known, hash: new Hash64(), hasKey: false, isThere: false }
+      return {
+        figures,
+        known,
+        hash: new Hash64(),
+        hasKey: false,
+        isThere: false,
+        batchHi: new Uint32Array(BATCH_ROWS),
+        batchLo: new Uint32Array(BATCH_ROWS),
+        batchHas: new Uint8Array(BATCH_ROWS),
+        batchSlot: new Int32Array(BATCH_ROWS),
+      }
     })
     const named = (name: string): Entity | null =>
       this.entities.find(({ figures }) => figures.spec.name === name) ?? null
     this.card = named('card')!
     this.merchant = named('merchant')
     this.device = named('device')
+    this.merchantById = onlyBy(this.merchant, 'merchant_id')
+    this.deviceById = onlyBy(this.device, 'device_id')
     this.card.figures.store.onClear = (u32, at) => this.history.release(u32, at)
 
     this.rawAt = Int32Array.from(spec.raw, (name) => RAW_FEATURES.indexOf(name))
@@ -195,25 +225,54 @@ export class Featurizer {
   fold(events: EventColumns, outcome: Uint8Array, out: FeatureBuffers): void {
     this.useBuffers(out)
     this.metaRegion.touch(0, 0, 16)
-    for (let row = 0; row < events.count; row++) {
-      if (outcome[row] !== 0) continue
-      const kind = events.kind[row]!
-      if (kind === LABEL) this.foldLabel(events, row)
-      else if (kind === REVERSAL) this.foldReversal(events, row)
-      else if (kind === OUTCOME) this.foldOutcome(events, row)
-      else if (isScoredKind(kind)) this.foldScored(events, row, out)
+    for (let from = 0; from < events.count; from += BATCH_ROWS) {
+      const to = Math.min(from + BATCH_ROWS, events.count)
+      this.readAhead(events, outcome, from, to)
+      for (let row = from; row < to; row++) {
+        if (outcome[row] !== 0) continue
+        const kind = events.kind[row]!
+        if (kind === LABEL) this.foldLabel(events, row)
+        else if (kind === REVERSAL) this.foldReversal(events, row)
+        else if (kind === OUTCOME) this.foldOutcome(events, row)
+        else if (isScoredKind(kind)) this.foldScored(events, row, row - from, out)
+      }
     }
+  }
+
+  /**
+   * Hashes the keys of a batch and reads what its events will ask for. Changes no state: one loop for each step from index
+   * to header to rows, so that the processor waits for many places of memory at once instead of one after the other.
+   */
+  private readAhead(events: EventColumns, outcome: Uint8Array, from: number, to: number): void {
+    let sum = 0
+    for (let e = 0; e < this.entities.length; e++) {
+      const entity = this.entities[e]!
+      const { store } = entity.figures
+      const { hash, batchHi, batchLo, batchHas, batchSlot } = entity
+      for (let row = from; row < to; row++) {
+        const i = row - from
+        const has = outcome[row] === 0 && isScoredKind(events.kind[row]!) && this.hashEntity(entity, events, row)
+        batchHas[i] = has ? 1 : 0
+        batchHi[i] = hash.hi
+        batchLo[i] = hash.lo
+        batchSlot[i] = has ? store.guess(hash.lo) : -1
+      }
+      for (let i = 0; i < to - from; i++) if (batchSlot[i]! >= 0) sum += store.warmHeader(batchSlot[i]!)
+      for (let i = 0; i < to - from; i++) {
+        if (batchSlot[i]! < 0) continue
+        sum += store.warm(batchSlot[i]!)
+        if (entity === this.card) sum += this.history.warm(store)
+      }
+    }
+    this.sink[0] = sum
   }
 
   /** Frees what was idle too long; a bounded number of steps. */
   endSlice(): void {
     const streamTimeMs = this.meta[0]!
     for (const { figures, known } of this.entities) {
-      const isCard = figures === this.card.figures
-      figures.store.sweep(streamTimeMs, SWEEP_STEPS, (u32, at) => {
-        if (isCard) this.history.release(u32, at)
-      })
-      known?.store.sweep(streamTimeMs, SWEEP_STEPS, NOTHING)
+      figures.store.sweep(streamTimeMs, SWEEP_STEPS)
+      known?.store.sweep(streamTimeMs, SWEEP_STEPS)
     }
     for (const counter of this.counters) counter.sweep(streamTimeMs, SWEEP_STEPS)
   }
@@ -228,12 +287,12 @@ export class Featurizer {
     for (const counter of before) if (!this.counters.includes(counter)) counter.drop(this.memory)
   }
 
-  private foldScored(events: EventColumns, row: number, out: FeatureBuffers): void {
+  private foldScored(events: EventColumns, row: number, inBatch: number, out: FeatureBuffers): void {
     const timeMs = events.event_time[row]!
     if (timeMs > this.meta[0]!) this.meta[0] = timeMs
     const streamTimeMs = this.meta[0]!
+    this.openEntities(inBatch, streamTimeMs)
     this.readEvent(events, row)
-    this.openEntities(events, row, streamTimeMs)
     writeRaw(events, row, this.baseCurrency, this.raw)
     const base = row * this.layout.currentWidth
     this.writeHabit()
@@ -253,8 +312,8 @@ export class Featurizer {
     const event = this.habitEvent
     event.timeMs = events.event_time[row]!
     event.amount = events.amount_base[row]!
-    event.merchantKey = this.keyOf(text.merchant_id[row]!)
-    event.deviceKey = this.columns.device < 0 ? 0 : this.keyOf(text.device_id[row]!)
+    event.merchantKey = this.keyBy(this.merchantById, text.merchant_id[row]!)
+    event.deviceKey = this.columns.device < 0 ? 0 : this.keyBy(this.deviceById, text.device_id[row]!)
     event.categoryKey = this.keyOf(text.merchant_category[row]!)
     event.countryKey = this.habit.hasTraits ? this.keyOf(text.merchant_country[row]!) : 0
     event.latitude = events.latitude[row]!
@@ -265,11 +324,21 @@ export class Featurizer {
     this.current.small = events.kind[row] === AUTHORIZATION && event.amount < this.spec.smallAmount ? 1 : 0
   }
 
-  private openEntities(events: EventColumns, row: number, streamTimeMs: number): void {
-    for (const entity of this.entities) {
-      entity.hasKey = this.hashEntity(entity, events, row)
-      entity.isThere = entity.hasKey && entity.figures.store.open(entity.hash.hi, entity.hash.lo, streamTimeMs)
+  private openEntities(inBatch: number, streamTimeMs: number): void {
+    for (let e = 0; e < this.entities.length; e++) {
+      const entity = this.entities[e]!
+      const { hash } = entity
+      hash.hi = entity.batchHi[inBatch]!
+      hash.lo = entity.batchLo[inBatch]!
+      entity.hasKey = entity.batchHas[inBatch] === 1
+      entity.isThere = entity.hasKey && entity.figures.store.open(hash.hi, hash.lo, streamTimeMs)
     }
+  }
+
+  /** The key of an id whose entity may have hashed it already. */
+  private keyBy(entity: Entity | null, id: string): number {
+    if (entity === null) return this.keyOf(id)
+    return entity.hasKey ? entity.hash.lo || 1 : 0
   }
 
   /** The account of a card without one is the card itself. */
@@ -298,14 +367,15 @@ export class Featurizer {
       const key = this.keyOf(of(events, row))
       if (key !== 0) into[base + first + (key % count)] = 1
     }
-    const signals = events.signals[row]!
-    for (const [i, name] of this.spec.signals.entries()) into[base + this.signalsAt + i] = signals[name] ?? 0
+    const { signals: names } = this.spec
+    for (let i = 0; i < names.length; i++) into[base + this.signalsAt + i] = events.signals[row]![names[i]!] ?? 0
   }
 
   private writeEntities(streamTimeMs: number, into: Float32Array, base: number): void {
     const { current, habitEvent } = this
     const cardKey = this.card.hash.lo
-    for (const { figures, known, hash, hasKey, isThere } of this.entities) {
+    for (let e = 0; e < this.entities.length; e++) {
+      const { figures, known, hash, hasKey, isThere } = this.entities[e]!
       if (!hasKey) {
         figures.writeNone(into, base)
         known?.writeNone(into, base)
@@ -322,7 +392,7 @@ export class Featurizer {
     const { historyLength, historyWidth } = this.layout
     const at = row * historyLength * historyWidth
     if (this.card.isThere) {
-      out.historyLength[row] = this.history.read(this.card.figures.store, timeMs, out.history, at)
+      out.historyLength[row] = this.history.read(this.card.figures.store, timeMs, out.history, this.historyPairs, at)
     } else {
       out.history.fill(0, at, at + historyLength * historyWidth)
       out.historyLength[row] = 0
@@ -334,11 +404,12 @@ export class Featurizer {
     const { historyLength, historyWidth, currentWidth } = this.layout
     const length = out.historyLength[row]!
     const end = (row + 1) * historyLength * historyWidth
-    this.hash.ofWords(this.historyBits, end - length * historyWidth, length * historyWidth, length)
-    const { hi, lo } = this.hash
-    this.hash.ofWords(this.currentBits, row * currentWidth, currentWidth).combine(hi, lo)
-    out.inputHashHi[row] = this.hash.hi
-    out.inputHashLo[row] = this.hash.lo
+    this.inputHash.begin(length)
+    this.inputHash.add(this.historyBits, end - length * historyWidth, end)
+    this.inputHash.add(this.currentBits, row * currentWidth, (row + 1) * currentWidth)
+    this.inputHash.end()
+    out.inputHashHi[row] = this.inputHash.hi
+    out.inputHashLo[row] = this.inputHash.lo
   }
 
   /** Takes the event into windows, habits and history, after everything about it was written. */
@@ -346,11 +417,16 @@ export class Featurizer {
     const { habitEvent, current, card, merchant, columns } = this
     const { timeMs, amount } = habitEvent
     const cardStore = card.figures.store
-    this.historyVector.write(this.raw, this.habitNumbers, habitEvent.categoryKey, {
-      cardCount1h: this.recent(card),
-      merchantCount1h: merchant === null ? 0 : this.recent(merchant),
-    })
-    for (const entity of this.entities) {
+    const { historyVector } = this
+    historyVector.write(
+      this.raw,
+      this.habitNumbers,
+      habitEvent.categoryKey,
+      historyVector.wantsCardCount ? this.recent(card) : 0,
+      historyVector.wantsMerchantCount && merchant !== null ? this.recent(merchant) : 0,
+    )
+    for (let e = 0; e < this.entities.length; e++) {
+      const entity = this.entities[e]!
       if (!entity.hasKey) continue
       const { store } = entity.figures
       if (!entity.isThere) store.openOrCreate(entity.hash.hi, entity.hash.lo, streamTimeMs, timeMs)
@@ -370,7 +446,7 @@ export class Featurizer {
     if (merchant !== null && merchant.hasKey && this.habit.needsMerchant && amount > 0 && current.counts === 1) {
       this.habit.takeMerchant(merchant.figures.store, habitEvent)
     }
-    this.history.push(cardStore, timeMs, this.historyVector.numbers)
+    this.history.push(cardStore, timeMs, historyVector.numbers)
     for (const counter of this.counters) counter.take(events, row, streamTimeMs, flags)
   }
 
@@ -388,10 +464,9 @@ export class Featurizer {
   private foldReversal(events: EventColumns, row: number): void {
     const found = this.findOriginal(events, row)
     if (found === null) return
-    const { timeMs, amount } = found
     const back = events.amount_base[row]!
-    const isWhole = back >= amount || back === 0
-    this.onEach(events, row, timeMs, amount, (store, at) => {
+    const isWhole = back >= found.amount || back === 0
+    this.onEach(events, row, found, (store, at) => {
       if (isWhole) store.remove(at)
       else if (store.options.hasAmounts) store.changeAmount(at, -back)
     })
@@ -400,33 +475,37 @@ export class Featurizer {
   private foldOutcome(events: EventColumns, row: number): void {
     const found = this.findOriginal(events, row)
     if (found === null) return
-    const declined = isDeclined(events.text.response_code[row]!) ? 1 : 0
-    this.onEach(events, row, found.timeMs, found.amount, (store, at) => {
-      if (!store.options.hasFlags) return
-      const was = store.lowFlagsIn(at, at + 1)
-      if (was !== declined) store.changeFlags(at, declined === 1 ? FLAG_LOW : -FLAG_LOW)
+    const declined = isDeclined(events.text.response_code[row]!)
+    if (found.low === (declined ? 1 : 0)) return
+    this.onEach(events, row, { ...found, low: declined ? 0 : 1 }, (store, at) => {
+      if (store.options.hasFlags) store.setLow(at, declined)
     })
   }
 
-  /** The original's time and amount, from the card's own rows; null when the card no longer holds it. */
-  private findOriginal(events: EventColumns, row: number): { timeMs: number; amount: number } | null {
+  /** The original, from the card's own rows; null when the card no longer holds it. */
+  private findOriginal(events: EventColumns, row: number): Original | null {
     const { card } = this
     const store = card.figures.store
     if (!hashKey(card.hash, events, row, card.figures.spec.fields)) return null
     if (!store.open(card.hash.hi, card.hash.lo, this.meta[0]!)) return null
     const at = store.rowOfTag(this.keyOf(events.text.original_id[row]!))
-    return at < 0 ? null : { timeMs: store.timeOf(at), amount: store.amountOf(at) }
+    if (at < 0) return null
+    const low = store.options.hasFlags ? store.lowFlagsIn(at, at + 1) : -1
+    return { timeMs: store.timeOf(at), amount: store.amountOf(at), low }
   }
 
-  /** Every row of the original: the card's by its tag, the others' by time and amount under the keys that are repeated. */
+  /**
+   * Every row of the original: the card's by its tag, the others' by time, amount, card and answer under the keys that
+   * are repeated. Where two events have all of these in common, it does not matter which of them is changed.
+   */
   private onEach(
     events: EventColumns,
     row: number,
-    timeMs: number,
-    amount: number,
+    { timeMs, amount, low }: Original,
     change: (store: EntityStore, at: number) => void,
   ): void {
     const streamTimeMs = this.meta[0]!
+    const cardKey = this.card.hash.lo
     for (const entity of this.entities) {
       const { store } = entity.figures
       if (!this.hashEntity(entity, events, row)) continue
@@ -434,12 +513,12 @@ export class Featurizer {
       const at =
         entity === this.card
           ? store.rowOfTag(this.keyOf(events.text.original_id[row]!))
-          : store.rowOfEvent(timeMs, amount)
+          : store.rowOfEvent(timeMs, amount, cardKey, low)
       if (at >= 0) change(store, at)
     }
     for (const counter of this.counters) {
       const store = counter.openFor(events, row, streamTimeMs)
-      const at = store?.rowOfEvent(timeMs, amount) ?? -1
+      const at = store?.rowOfEvent(timeMs, amount, 0, low) ?? -1
       if (store !== null && at >= 0) change(store, at)
     }
   }
@@ -474,6 +553,7 @@ export class Featurizer {
   private useBuffers(out: FeatureBuffers): void {
     if (this.historyBits.buffer !== out.history.buffer) {
       this.historyBits = new Uint32Array(out.history.buffer)
+      this.historyPairs = new Float64Array(out.history.buffer, 0, out.history.length >>> 1)
       this.currentBits = new Uint32Array(out.current.buffer)
     }
     const count = this.counters.length
@@ -492,8 +572,14 @@ export class Featurizer {
   }
 }
 
+/** What finds an event again in the rows of its entities; `low` is its answer: 1 declined, 0 not, -1 not kept. */
+interface Original {
+  readonly timeMs: number
+  readonly amount: number
+  readonly low: number
+}
+
 const ACCOUNTLESS = ['card_id'] as const
-const NOTHING = (): void => {}
 
 /** Keys of other entities that the card's rows must hold, for distinct merchants and for what is new. */
 function neededCardColumns(spec: FeatureSpec): { readonly columns: CardColumns; readonly count: 0 | 1 | 2 } {
@@ -508,6 +594,11 @@ function neededCardColumns(spec: FeatureSpec): { readonly columns: CardColumns; 
     spec.entities.some(({ name, knownFraudWindows }) => name === 'device' && knownFraudWindows.length > 0)
   const count = ((wantsMerchant ? 1 : 0) + (wantsDevice ? 1 : 0)) as 0 | 1 | 2
   return { columns: { merchant: wantsMerchant ? 0 : -1, device: wantsDevice ? count - 1 : -1 }, count }
+}
+
+function onlyBy(entity: Entity | null, field: TextField): Entity | null {
+  const fields = entity?.figures.spec.fields
+  return fields?.length === 1 && fields[0] === field ? entity : null
 }
 
 function isInHistory(spec: FeatureSpec, name: HabitFeature): boolean {

@@ -1,6 +1,7 @@
 import { PAGE_BYTES, type Region, type StateMemory } from '#infra/state-memory.ts'
 import { HABIT_FEATURES, type HabitFeature } from '#schemas/feature-spec.ts'
-import { type EntityStore, EXTRA_WORDS } from './entity-store.ts'
+import type { EntityStore } from './entity-store.ts'
+import { EXTRA_WORDS } from './event-rows.ts'
 import { HISTORY_HEADER_WORDS } from './history.ts'
 import { dayCosine, daySine } from './raw.ts'
 

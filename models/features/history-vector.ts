@@ -1,39 +1,14 @@
-import type { HistoryFeature } from '#schemas/feature-spec.ts'
+import { HABIT_FEATURES, type HistoryFeature, RAW_FEATURES } from '#schemas/feature-spec.ts'
 import { HABIT_AT } from './habit.ts'
-import { RAW_AT } from './raw.ts'
 
-/** Counts of the event's last hour that its history vector keeps. */
-export interface RecentCounts {
-  readonly cardCount1h: number
-  readonly merchantCount1h: number
-}
-
-type Read = (raw: Float64Array, habit: Float64Array, category: number, recent: RecentCounts) => number
-
-/** The compact numbers that are kept of an event once it is past: frozen as they were when it was current. */
-export class HistoryVector {
-  /** `[H]`, filled by `write`. */
-  readonly numbers: Float64Array
-  private readonly reads: readonly Read[]
-
-  constructor(features: readonly HistoryFeature[]) {
-    this.reads = features.map((name) => READS[name])
-    this.numbers = new Float64Array(features.length)
-  }
-
-  write(raw: Float64Array, habit: Float64Array, category: number, recent: RecentCounts): void {
-    for (let i = 0; i < this.reads.length; i++) this.numbers[i] = this.reads[i]!(raw, habit, category, recent)
-  }
-}
-
-const rawOf =
-  (at: number): Read =>
-  (raw) =>
-    raw[at]!
-const habitOf =
-  (at: number): Read =>
-  (_raw, habit) =>
-    habit[at]!
+/** Where a number comes from: an event's raw numbers, then its habit numbers, then what only the history has. */
+const HABIT = RAW_FEATURES.length
+const DERIVED = HABIT + HABIT_FEATURES.length
+const MEDIAN_RATIO = DERIVED
+const CATEGORY_SINE = DERIVED + 1
+const CATEGORY_COSINE = DERIVED + 2
+const CARD_COUNT = DERIVED + 3
+const MERCHANT_COUNT = DERIVED + 4
 
 /** Places categories on a circle, so that two numbers tell most of them apart. */
 const CATEGORY_ANGLES = 251
@@ -41,27 +16,55 @@ const angle = (category: number): number => (2 * Math.PI * (category % CATEGORY_
 const SINES = Float64Array.from({ length: CATEGORY_ANGLES }, (_, i) => Math.sin(angle(i)))
 const COSINES = Float64Array.from({ length: CATEGORY_ANGLES }, (_, i) => Math.cos(angle(i)))
 
-const READS: Readonly<Record<HistoryFeature, Read>> = {
-  log_amount: rawOf(RAW_AT.log_amount),
-  log_gap: habitOf(HABIT_AT.log_gap),
-  hour_sin: rawOf(RAW_AT.hour_sin),
-  hour_cos: rawOf(RAW_AT.hour_cos),
-  weekend: rawOf(RAW_AT.weekend),
-  channel_pos: rawOf(RAW_AT.channel_pos),
-  channel_ecom: rawOf(RAW_AT.channel_ecom),
-  channel_atm: rawOf(RAW_AT.channel_atm),
-  entry_contactless: rawOf(RAW_AT.entry_contactless),
-  entry_wallet: rawOf(RAW_AT.entry_wallet),
-  is_verification: rawOf(RAW_AT.is_verification),
-  foreign: rawOf(RAW_AT.foreign),
-  avs_mismatch: rawOf(RAW_AT.avs_mismatch),
-  three_ds_passed: rawOf(RAW_AT.three_ds_passed),
-  amount_to_median: (_raw, habit) => Math.log1p(habit[HABIT_AT.amount_to_median]!),
-  new_merchant: habitOf(HABIT_AT.new_merchant),
-  new_device: habitOf(HABIT_AT.new_device),
-  new_category: habitOf(HABIT_AT.new_category),
-  category_sin: (_raw, _habit, category) => SINES[category % CATEGORY_ANGLES]!,
-  category_cos: (_raw, _habit, category) => COSINES[category % CATEGORY_ANGLES]!,
-  log_card_count_1h: (_raw, _habit, _category, recent) => Math.log1p(recent.cardCount1h),
-  log_merchant_count_1h: (_raw, _habit, _category, recent) => Math.log1p(recent.merchantCount1h),
+/** The compact numbers that are kept of an event once it is past: frozen as they were when it was current. */
+export class HistoryVector {
+  /** `[H]`, filled by `write`. */
+  readonly numbers: Float64Array
+  readonly wantsCardCount: boolean
+  readonly wantsMerchantCount: boolean
+  private readonly sources: Int32Array
+
+  constructor(features: readonly HistoryFeature[]) {
+    this.numbers = new Float64Array(features.length)
+    this.sources = Int32Array.from(features, sourceOf)
+    this.wantsCardCount = features.includes('log_card_count_1h')
+    this.wantsMerchantCount = features.includes('log_merchant_count_1h')
+  }
+
+  /**
+   * @param category key of the merchant category
+   * @param cardCount events of the card's last hour, the current one included
+   * @param merchantCount as much of the merchant
+   */
+  write(raw: Float64Array, habit: Float64Array, category: number, cardCount: number, merchantCount: number): void {
+    const { sources, numbers } = this
+    for (let i = 0; i < sources.length; i++) {
+      const source = sources[i]!
+      if (source < HABIT) numbers[i] = raw[source]!
+      else if (source < DERIVED) numbers[i] = habit[source - HABIT]!
+      else if (source === MEDIAN_RATIO) numbers[i] = Math.log1p(habit[HABIT_AT.amount_to_median]!)
+      else if (source === CATEGORY_SINE) numbers[i] = SINES[category % CATEGORY_ANGLES]!
+      else if (source === CATEGORY_COSINE) numbers[i] = COSINES[category % CATEGORY_ANGLES]!
+      else numbers[i] = Math.log1p(source === CARD_COUNT ? cardCount : merchantCount)
+    }
+  }
+}
+
+function sourceOf(name: HistoryFeature): number {
+  switch (name) {
+    case 'amount_to_median':
+      return MEDIAN_RATIO
+    case 'category_sin':
+      return CATEGORY_SINE
+    case 'category_cos':
+      return CATEGORY_COSINE
+    case 'log_card_count_1h':
+      return CARD_COUNT
+    case 'log_merchant_count_1h':
+      return MERCHANT_COUNT
+    default: {
+      const raw = (RAW_FEATURES as readonly string[]).indexOf(name)
+      return raw >= 0 ? raw : HABIT + (HABIT_FEATURES as readonly string[]).indexOf(name)
+    }
+  }
 }

@@ -1,6 +1,7 @@
 import { PAGE_BYTES, type StateMemory } from '#infra/state-memory.ts'
 import { BlockArena } from './block-arena.ts'
-import { type EntityStore, EXTRA_WORDS } from './entity-store.ts'
+import type { EntityStore } from './entity-store.ts'
+import { EXTRA_WORDS } from './event-rows.ts'
 
 /** Words behind the card's header that belong to its history. */
 const CLASS = EXTRA_WORDS
@@ -10,6 +11,8 @@ const COUNT = EXTRA_WORDS + 3
 export const HISTORY_HEADER_WORDS = 4
 
 const FIRST_ROWS = 2
+/** Doubles of a cache line. */
+const LINE_DOUBLES = 8
 
 /**
  * The last K vectors of each card, sorted by event time: a late event is put in its place, and vectors already there stay
@@ -20,6 +23,8 @@ export class History {
   private readonly width: number
   private readonly blocks: BlockArena
   private readonly rows: readonly number[]
+  /** Whether vectors can be copied as doubles: all of them begin at an even word. */
+  private readonly inPairs: boolean
   private cls = 0
   private head = 0
   private count = 0
@@ -33,6 +38,7 @@ export class History {
   constructor(memory: StateMemory, name: string, length: number, width: number) {
     this.length = length
     this.width = width
+    this.inPairs = width % 2 === 0
     const rows: number[] = []
     for (let n = Math.min(FIRST_ROWS, length); n < length; n *= 2) rows.push(n)
     this.rows = [...rows, length]
@@ -52,9 +58,11 @@ export class History {
   /**
    * Writes the open card's vectors at or before `timeMs` into `[K, H]` at `at`, the newest last, zeros before; gives how
    * many there are.
+   *
+   * @param pairs the memory of `into` from its start, as doubles
    */
-  read(card: EntityStore, timeMs: number, into: Float32Array, at: number): number {
-    const { length, width, blocks } = this
+  read(card: EntityStore, timeMs: number, into: Float32Array, pairs: Float64Array, at: number): number {
+    const { length, width, blocks, inPairs } = this
     this.load(card)
     if (this.cls === 0) {
       into.fill(0, at, at + length * width)
@@ -65,11 +73,32 @@ export class History {
     const padding = (length - count) * width
     into.fill(0, at, at + padding)
     let to = at + padding
-    for (let row = 0; row < count; row++) {
-      let from = this.vectors + this.place(row) * width
-      for (let i = 0; i < width; i++) into[to++] = f32[from++]!
+    const untilEnd = Math.min(count, this.capacity - this.head) * width
+    let from = this.vectors + this.head * width
+    // Two numbers at a time: they are finite, so no pair of them is a NaN that a copy might change.
+    if (inPairs) {
+      const f64 = blocks.f64[this.chunk]!
+      copy(f64, from >>> 1, pairs, to >>> 1, untilEnd >>> 1)
+      to += untilEnd
+      copy(f64, this.vectors >>> 1, pairs, to >>> 1, (count * width - untilEnd) >>> 1)
+    } else {
+      copy(f32, from, into, to, untilEnd)
+      to += untilEnd
+      from = this.vectors
+      copy(f32, from, into, to, count * width - untilEnd)
     }
     return count
+  }
+
+  /** Reads the lines that `read` will ask for; gives something that depends on them. */
+  warm(card: EntityStore): number {
+    this.load(card)
+    if (this.cls === 0) return 0
+    const f64 = this.blocks.f64[this.chunk]!
+    const end = (this.vectors + this.capacity * this.width) >>> 1
+    let sum = 0
+    for (let i = this.times; i < end; i += LINE_DOUBLES) sum += f64[i]!
+    return sum
   }
 
   /** Puts a vector of `[H]` numbers into the open card's history; one older than K newer ones is not kept. */
@@ -157,4 +186,9 @@ export class History {
     this.times = start / 2
     this.vectors = start + this.capacity * 2
   }
+}
+
+/** A loop: for a few hundred numbers it is faster than making the views that `set` needs. */
+function copy<T extends Float32Array | Float64Array>(from: T, at: number, into: T, to: number, count: number): void {
+  for (let i = 0; i < count; i++) into[to + i] = from[at + i]!
 }

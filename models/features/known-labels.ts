@@ -1,11 +1,14 @@
 import type { StateMemory } from '#infra/state-memory.ts'
 import { type EntitySpec, type FeatureSpec, WINDOWS_MS } from '#schemas/feature-spec.ts'
-import { EntityStore, FLAG_LOW } from './entity-store.ts'
+import { EntityStore } from './entity-store.ts'
+import { FLAG_LOW } from './event-rows.ts'
 
 /** Stands for "never": nothing known lies within the last year. */
 const NEVER_LOG_MS = Math.log1p(365 * 86_400_000)
 /** Labels come weeks to months after their event. */
 const KEPT_MS = 45 * 86_400_000
+/** Above this many at one entity, labels of old events are counted by the minute and no longer corrected. */
+const LABELS_MAX = 4_096
 
 /**
  * What is known of fraud at one kind of entity: a row for each labelled transaction at its own event time, in force from
@@ -24,11 +27,13 @@ export class KnownLabels {
       name: `known.${spec.name}`,
       horizonMs: KEPT_MS,
       idleMs: of.idleDays * 86_400_000,
-      ringMax: 512,
+      ringMax: LABELS_MAX,
       hasAmounts: false,
       hasTags: true,
       hasFlags: true,
+      hasMax: false,
       otherColumns: 0,
+      extraWords: 0,
     })
   }
 
@@ -42,7 +47,7 @@ export class KnownLabels {
       return
     }
     const wasFraud = store.lowFlagsIn(row, row + 1) === 1
-    if (wasFraud !== isFraud) store.changeFlags(row, isFraud ? FLAG_LOW : -FLAG_LOW)
+    if (wasFraud !== isFraud) store.setLow(row, isFraud)
   }
 
   /**
@@ -77,8 +82,8 @@ export class KnownLabels {
       into[at++] = frauds
       into[at++] = frauds === 0 ? 0 : Math.min(1, frauds / Math.max(1, all))
     }
-    into[at++] = this.logSince(timeMs, end, 1)
-    into[at] = this.logSince(timeMs, end, 0)
+    into[at++] = this.logSince(timeMs, end, true)
+    into[at] = this.logSince(timeMs, end, false)
   }
 
   writeNone(into: Float32Array, row: number): void {
@@ -88,11 +93,9 @@ export class KnownLabels {
     into[at] = NEVER_LOG_MS
   }
 
-  private logSince(timeMs: number, end: number, flag: 0 | 1): number {
-    for (let i = end - 1; i >= 0; i--) {
-      if (this.store.lowFlagsIn(i, i + 1) === flag) return Math.log1p(timeMs - this.store.timeOf(i))
-    }
-    return NEVER_LOG_MS
+  private logSince(timeMs: number, end: number, isFraud: boolean): number {
+    const row = this.store.lastFlagged(end, isFraud)
+    return row < 0 ? NEVER_LOG_MS : Math.log1p(timeMs - this.store.timeOf(row))
   }
 }
 

@@ -45,7 +45,7 @@ export class BudgetController {
     return ended
   }
 
-  /** The review threshold that would have kept to the budget over the last days; null before the first day ended. */
+  /** The review threshold that would have kept to the budget over the last days; null before the first day ended, or without scores. */
   propose(decline: number | null): Threshold | null {
     if (this.days.length === 0) return null
     const rulesPerDay = this.days.reduce((sum, day) => sum + day.ruleCards, 0) / this.days.length
@@ -57,6 +57,7 @@ export class BudgetController {
       for (const day of this.days) above += day.bins[bin]!
     }
     const logOdds = ((bin + 1) / BINS) * 2 * LOG_ODDS_MAX - LOG_ODDS_MAX
+    if (above === 0) return null
     return { mode: 'budget', review: 1 / (1 + Math.exp(-logOdds)), decline }
   }
 

@@ -2,6 +2,7 @@ import type { Store } from '#infra/clickhouse/store.ts'
 import type { Codec } from '#schemas/codec.ts'
 import { WeirError } from '#schemas/errors.ts'
 import type { JournalLine } from '#schemas/journal.ts'
+import type { Label } from '#schemas/label.ts'
 import type { Log, LogReader, LogRecord, Metrics } from '../ports.ts'
 import type { Topics } from '../topics.ts'
 import { type Block, BlockBuilder, type BlockLimits, blockToken } from './blocks.ts'
@@ -14,8 +15,15 @@ export interface RecorderDeps {
   readonly topics: Topics
   readonly limits: BlockLimits
   readonly metrics: Metrics
+  /**
+   * A label as the path folded it: framed or JSON, card numbers replaced. The topic may hold what others wrote, so its
+   * bytes are not fit for a table.
+   */
+  readonly readLabel: (value: Buffer) => Label
 }
 
+/** Rows built before the event loop gets a turn: about a millisecond. */
+const ROWS_A_TURN = 64
 const READ_ROWS = 2_048
 const RETRY_MS_MIN = 100
 const RETRY_MS_MAX = 10_000
@@ -38,6 +46,7 @@ export class Recorder {
   private readonly alerts: Stream
   private readonly labels = new Map<number, Stream>()
   private seen = -1
+  private rowsThisTurn = 0
 
   constructor(deps: RecorderDeps) {
     this.deps = deps
@@ -51,9 +60,11 @@ export class Recorder {
   /** Works until the signal is aborted; what is under way is finished. */
   async run(signal: AbortSignal): Promise<void> {
     await this.findStart(signal)
+    let sending: Promise<void> = Promise.resolve()
     while (!signal.aborted) {
       const record = await this.journal.peek()
       if (record === null) {
+        await sending
         this.seen = await this.deps.log.changed(this.seen, signal)
         continue
       }
@@ -61,8 +72,14 @@ export class Recorder {
       const line = this.deps.codec.journalLine.decode(record.value!)
       await this.addLine(line)
       const block = this.builder.endLine(line)
-      if (block !== null) await this.send(block, signal)
+      if (block === null) continue
+      // The next block is built while this one is on its way; never two on their way, so progress says what is there.
+      await sending
+      sending = this.send(block, signal)
+      // A failure is reported when it is awaited.
+      sending.catch(() => {})
     }
+    await sending
     this.close()
   }
 
@@ -113,6 +130,7 @@ export class Recorder {
       if (decision.line > line.line) break
       if (decision.line === line.line) this.builder.add('weir.scored_transactions', decisionRow(decision))
       this.decisions.take()
+      if (++this.rowsThisTurn % ROWS_A_TURN === 0) await nextTurn()
     }
     for (let record = await this.alerts.peek(); record !== null; record = await this.alerts.peek()) {
       const alert = codec.alert.decode(record.value!)
@@ -137,8 +155,9 @@ export class Recorder {
     ) {
       stream.take()
       const isKept = !piece.rejected.includes(record.offset) && !piece.repeated.includes(record.offset)
-      const label = isKept ? this.deps.codec.label.tryDecode(record.value!) : null
-      if (label !== null) this.builder.add('weir.labels', labelRow(label, line.line, piece.partition, record.offset))
+      if (!isKept) continue
+      const label = this.deps.readLabel(record.value!)
+      this.builder.add('weir.labels', labelRow(label, line.line, piece.partition, record.offset))
     }
   }
 
@@ -180,6 +199,10 @@ export class Recorder {
   private close(): void {
     for (const stream of [this.journal, this.decisions, this.alerts, ...this.labels.values()]) stream.close()
   }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
 }
 
 /** One partition, read ahead. */

@@ -61,11 +61,11 @@ const ESCAPES: Readonly<Record<string, string>> = {
   "'": "\\'",
 }
 
-/** DateTime64(3) takes seconds with a fraction; exact below 2^53 ms. */
+/** DateTime64(3) takes ten digits of seconds with a fraction; exact below 2^53 ms. */
 function time(epochMs: number): string {
   const whole = Math.floor(epochMs / 1_000)
   const rest = epochMs - whole * 1_000
-  return `${whole}.${rest < 10 ? '00' : rest < 100 ? '0' : ''}${rest}`
+  return `${String(whole).padStart(10, '0')}.${rest < 10 ? '00' : rest < 100 ? '0' : ''}${rest}`
 }
 
 function number(value: number | null): string {

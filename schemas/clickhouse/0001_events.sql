@@ -2,7 +2,7 @@
 CREATE TABLE IF NOT EXISTS weir.scored_transactions
 (
     line UInt64,
-    index UInt32,
+    `index` UInt32,
     transaction_id String,
     event_time DateTime64(3, 'UTC'),
     kind LowCardinality(String),
@@ -47,8 +47,8 @@ CREATE TABLE IF NOT EXISTS weir.scored_transactions
     scored_at DateTime64(3, 'UTC')
 )
 ENGINE = ReplacingMergeTree
-PARTITION BY toYYYYMM(event_time)
-ORDER BY (line, index, event_time)
+PARTITION BY toYYYYMM(scored_at)
+ORDER BY (line, `index`)
 SETTINGS non_replicated_deduplication_window = 10000;
 
 CREATE TABLE IF NOT EXISTS weir.alerts
@@ -57,7 +57,7 @@ CREATE TABLE IF NOT EXISTS weir.alerts
     open_alert_id String,
     incident_id String,
     line UInt64,
-    index UInt32,
+    `index` UInt32,
     transaction_id String,
     event_time DateTime64(3, 'UTC'),
     card_id String,
@@ -84,8 +84,8 @@ CREATE TABLE IF NOT EXISTS weir.alerts
     scored_at DateTime64(3, 'UTC')
 )
 ENGINE = ReplacingMergeTree
-PARTITION BY toYYYYMM(event_time)
-ORDER BY (line, index, event_time)
+PARTITION BY toYYYYMM(scored_at)
+ORDER BY (line, `index`)
 SETTINGS non_replicated_deduplication_window = 10000;
 
 -- What was known when; never overwritten.
@@ -105,8 +105,7 @@ CREATE TABLE IF NOT EXISTS weir.labels
     known_at DateTime64(3, 'UTC')
 )
 ENGINE = ReplacingMergeTree
-PARTITION BY toYYYYMM(known_at)
-ORDER BY (line, topic_partition, topic_offset, known_at)
+ORDER BY (line, topic_partition, topic_offset)
 SETTINGS non_replicated_deduplication_window = 10000;
 
 CREATE TABLE IF NOT EXISTS weir.control_lines
@@ -136,13 +135,15 @@ SETTINGS non_replicated_deduplication_window = 10000;
 CREATE VIEW IF NOT EXISTS weir.transactions AS
 SELECT * FROM weir.scored_transactions ORDER BY line, index LIMIT 1 BY transaction_id;
 
--- What is known of each transaction now: the newest label wins.
+-- What is known of each transaction now: the newest label wins. `first_fraud_at` is when fraud was first heard of, and
+-- 1970 where it never was: how long a fraud stayed unknown is counted to there, not to the chargeback that follows.
 CREATE VIEW IF NOT EXISTS weir.known AS
 SELECT
-    transaction_id,
-    argMax(fraud, known_at) AND argMax(type, known_at) != 'service_dispute' AS fraud,
-    argMax(type, known_at) AS type,
-    argMax(source, known_at) AS source,
-    max(known_at) AS known_at
-FROM weir.labels
-GROUP BY transaction_id;
+    l.transaction_id AS transaction_id,
+    argMax(l.fraud AND l.type != 'service_dispute', (l.known_at, l.line, l.topic_partition, l.topic_offset)) AS fraud,
+    argMax(l.type, (l.known_at, l.line, l.topic_partition, l.topic_offset)) AS type,
+    argMax(l.source, (l.known_at, l.line, l.topic_partition, l.topic_offset)) AS source,
+    max(l.known_at) AS known_at,
+    minIf(l.known_at, l.fraud AND l.type != 'service_dispute') AS first_fraud_at
+FROM weir.labels AS l
+GROUP BY l.transaction_id;

@@ -9,7 +9,6 @@ CREATE TABLE IF NOT EXISTS weir.merchant_hours
     small UInt64
 )
 ENGINE = SummingMergeTree
-PARTITION BY toYYYYMM(hour)
 ORDER BY (merchant_id, hour)
 SETTINGS non_replicated_deduplication_window = 10000;
 
@@ -18,9 +17,9 @@ SELECT
     toStartOfHour(event_time) AS hour,
     merchant_id,
     count() AS events,
-    sum(amount_base) AS amount_base,
+    sum(scored_transactions.amount_base) AS amount_base,
     countIf(verdict NOT IN ('none', 'approve')) AS flagged,
-    countIf(amount_base < 500) AS small
+    countIf(scored_transactions.amount_base < 500) AS small
 FROM weir.scored_transactions
 WHERE kind = 'authorization' AND merchant_id != ''
 GROUP BY hour, merchant_id;
@@ -34,7 +33,6 @@ CREATE TABLE IF NOT EXISTS weir.device_hours
     flagged UInt64
 )
 ENGINE = SummingMergeTree
-PARTITION BY toYYYYMM(hour)
 ORDER BY (device_id, hour)
 SETTINGS non_replicated_deduplication_window = 10000;
 
@@ -43,7 +41,7 @@ SELECT
     toStartOfHour(event_time) AS hour,
     device_id,
     count() AS events,
-    sum(amount_base) AS amount_base,
+    sum(scored_transactions.amount_base) AS amount_base,
     countIf(verdict NOT IN ('none', 'approve')) AS flagged
 FROM weir.scored_transactions
 WHERE kind = 'authorization' AND device_id != ''
@@ -58,7 +56,6 @@ CREATE TABLE IF NOT EXISTS weir.card_hours
     flagged UInt64
 )
 ENGINE = SummingMergeTree
-PARTITION BY toYYYYMM(hour)
 ORDER BY (card_id, hour)
 SETTINGS non_replicated_deduplication_window = 10000;
 
@@ -67,7 +64,7 @@ SELECT
     toStartOfHour(event_time) AS hour,
     card_id,
     count() AS events,
-    sum(amount_base) AS amount_base,
+    sum(scored_transactions.amount_base) AS amount_base,
     countIf(verdict NOT IN ('none', 'approve')) AS flagged
 FROM weir.scored_transactions
 WHERE kind = 'authorization'
@@ -84,7 +81,6 @@ CREATE TABLE IF NOT EXISTS weir.model_hours
     amount_flagged Int64
 )
 ENGINE = SummingMergeTree
-PARTITION BY toYYYYMM(hour)
 ORDER BY (model_version, hour)
 SETTINGS non_replicated_deduplication_window = 10000;
 

@@ -1,4 +1,4 @@
-import { PLATFORMS } from '../accounts.ts'
+import type { Accounts } from '../accounts.ts'
 import type { AddressBook } from '../addresses.ts'
 import { DAY_MS, HOUR_MS } from '../calendar.ts'
 import type { OnlineSession } from '../checkout.ts'
@@ -10,7 +10,9 @@ import { TACTICS } from './tactics.ts'
 
 const CAMPAIGN_DAYS = 45
 /** How much of the work follows the campaign; the rest is as varied as honest people. */
-const CAMPAIGN_SHARE = 0.5
+const CAMPAIGN_SHARE = 0.3
+/** Machines are fitted to the crowd: one of the most common families. */
+const COMMON_PLATFORMS = 3
 const WINDOW_HOURS = 24
 const STOPPED_SHARE = 0.7
 const TRIES_MIN = 5
@@ -34,6 +36,7 @@ interface Pressure {
  */
 export class Attackers {
   private readonly random: Random
+  private readonly accounts: Accounts
   private readonly merchants: Merchants
   private readonly addresses: AddressBook
   private readonly ids: OpaqueIds
@@ -42,8 +45,16 @@ export class Attackers {
   private campaignLine = 0
   private campaignPlatform = 0
 
-  constructor(random: Random, merchants: Merchants, addresses: AddressBook, ids: OpaqueIds, startMs: number) {
+  constructor(
+    random: Random,
+    accounts: Accounts,
+    merchants: Merchants,
+    addresses: AddressBook,
+    ids: OpaqueIds,
+    startMs: number,
+  ) {
     this.random = random
+    this.accounts = accounts
     this.merchants = merchants
     this.addresses = addresses
     this.ids = ids
@@ -64,7 +75,7 @@ export class Attackers {
     if (timeMs < this.campaignUntilMs) return
     this.campaignUntilMs += CAMPAIGN_DAYS * DAY_MS
     this.campaignLine = this.merchants.drawOnlineLine(this.random)
-    this.campaignPlatform = this.random.below(PLATFORMS.length)
+    this.campaignPlatform = this.random.below(COMMON_PLATFORMS)
   }
 
   /** What this purchase is after. */
@@ -86,7 +97,7 @@ export class Attackers {
     const { random } = this
     const session: OnlineSession = {
       device: this.ids.device(),
-      platform: random.chance(CAMPAIGN_SHARE) ? this.campaignPlatform : random.below(PLATFORMS.length),
+      platform: random.chance(CAMPAIGN_SHARE) ? this.campaignPlatform : this.accounts.drawPlatform(random),
       email: this.ids.email(),
       address: '',
       country,

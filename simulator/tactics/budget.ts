@@ -5,7 +5,7 @@ import { STOLEN_DETAILS, TACTICS, TAKEOVER, WALLET } from './tactics.ts'
 const MIX_DAYS = 30
 const MIX_CONCENTRATION = 20
 /** How far amounts may be moved to meet the rate by value. */
-const AMOUNT_FACTOR = 1.28
+const AMOUNT_FACTOR = 1.35
 const AMOUNT_FACTOR_MIN = 0.6
 const AMOUNT_FACTOR_MAX = 1.9
 const WEIGHED_DAYS = 12

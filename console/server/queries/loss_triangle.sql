@@ -6,9 +6,9 @@ SELECT
     toStartOfWeek(t.event_time, 1) AS week,
     round(sum(t.amount_base) / 100, 2) AS approved_value,
     round(10000 * sumIf(t.amount_base, k.fraud) / sum(t.amount_base), 2) AS fraud_bp,
-    round(10000 * sumIf(t.amount_base, k.fraud AND k.known_at <= t.event_time + INTERVAL 1 WEEK) / sum(t.amount_base), 2) AS known_after_1_week_bp,
-    round(10000 * sumIf(t.amount_base, k.fraud AND k.known_at <= t.event_time + INTERVAL 4 WEEK) / sum(t.amount_base), 2) AS known_after_4_weeks_bp,
-    round(10000 * sumIf(t.amount_base, k.fraud AND k.known_at <= t.event_time + INTERVAL 8 WEEK) / sum(t.amount_base), 2) AS known_after_8_weeks_bp,
+    round(10000 * sumIf(t.amount_base, k.fraud AND k.first_fraud_at <= t.event_time + INTERVAL 1 WEEK) / sum(t.amount_base), 2) AS known_after_1_week_bp,
+    round(10000 * sumIf(t.amount_base, k.fraud AND k.first_fraud_at <= t.event_time + INTERVAL 4 WEEK) / sum(t.amount_base), 2) AS known_after_4_weeks_bp,
+    round(10000 * sumIf(t.amount_base, k.fraud AND k.first_fraud_at <= t.event_time + INTERVAL 8 WEEK) / sum(t.amount_base), 2) AS known_after_8_weeks_bp,
     dateDiff('week', week, toDate(newest)) AS weeks_old
 FROM weir.transactions AS t
 LEFT JOIN weir.known AS k ON k.transaction_id = t.transaction_id

@@ -1,0 +1,261 @@
+import { readFileSync } from 'node:fs'
+import { assetPath } from '#infra/assets.ts'
+import type { DataPaths } from '#infra/data-folder.ts'
+import type { Metrics } from '#infra/metrics.ts'
+import { StateMemory } from '#infra/state-memory.ts'
+import type { Tokenizer } from '#infra/tokenizer.ts'
+import { createExplainer } from '#models/explain.ts'
+import { describeFeature, describePastEvent } from '#models/features/describe.ts'
+import { Featurizer } from '#models/features/featurizer.ts'
+import { layoutOf } from '#models/features/layout.ts'
+import type { FeatureLayout } from '#models/feature-buffers.ts'
+import { createOnnxScorer, type OnnxScorer } from '#models/onnx-scorer.ts'
+import { createRegistry, type Registry } from '#models/registry.ts'
+import { assemble, type Path } from '#pipeline/assemble.ts'
+import { AlertBook } from '#pipeline/decide/alert-book.ts'
+import { createDecide } from '#pipeline/decide/decide.ts'
+import { createExplain, type Explain } from '#pipeline/decide/explain.ts'
+import type { Exploration } from '#pipeline/decide/exploration.ts'
+import { Lists, NO_LISTS, parseLists } from '#pipeline/decide/lists.ts'
+import { compileRules, type RuleSet } from '#pipeline/decide/rules/rule-set.ts'
+import { parseThreshold, type Threshold } from '#pipeline/decide/threshold.ts'
+import { DEFAULT_GUARD } from '#pipeline/guard.ts'
+import { type Codec, createCodec } from '#schemas/codec.ts'
+import type { Config } from '#schemas/config.ts'
+import { WeirError } from '#schemas/errors.ts'
+import type { FeatureSpec } from '#schemas/feature-spec.ts'
+import type { Control, ControlType } from '#schemas/journal.ts'
+import type { RateTable } from '#schemas/rates.ts'
+import { createFileSchemas } from '#schemas/schema-source.ts'
+import type { Clock } from '#infra/clock.ts'
+
+export interface PathRuntimeOptions {
+  readonly config: Config
+  readonly paths: DataPaths
+  readonly spec: FeatureSpec
+  readonly tokenizer: Tokenizer
+  readonly metrics: Metrics
+  readonly clock: Clock
+  /** Alerts a day that the desk can look at. */
+  readonly alertsPerDay: number
+}
+
+/** Records of the intake get this partition; others write to 0 and above 1. */
+export const INTAKE_PARTITION = 1
+
+/**
+ * The path with everything it needs, and the causes in force: each changes only by a control, here and wherever the
+ * journal is followed.
+ */
+export class PathRuntime {
+  readonly path: Path
+  readonly codec: Codec
+  readonly layout: FeatureLayout
+  readonly memory = new StateMemory()
+  readonly book: AlertBook
+  readonly registry: Registry
+  readonly inForce = new Map<ControlType, Control>()
+  private readonly options: PathRuntimeOptions
+  private readonly explain: Explain
+  private lists: Lists = NO_LISTS
+  private scorer: OnnxScorer | null = null
+
+  constructor(options: PathRuntimeOptions) {
+    const { config, spec } = options
+    this.options = options
+    this.layout = layoutOf(spec)
+    this.codec = createCodec(createFileSchemas(assetPath('schemas/kafka')))
+    this.registry = createRegistry({
+      folder: options.paths.models,
+      shippedFolder: shippedModels(),
+      clock: options.clock,
+    })
+    this.book = new AlertBook(options.alertsPerDay, config.threshold.causeShareMax)
+    this.explain = createExplain(null, config.path.explainedPerSliceMax)
+    const decide = createDecide(
+      {
+        rules: this.compile('version: 1\nrules: []\n', 'no rules'),
+        lists: NO_LISTS,
+        threshold: { mode: 'fixed', review: 1, decline: null },
+        exploration: explorationOf(config),
+      },
+      this.book,
+      this.layout.specHash,
+    )
+    this.path = assemble({
+      codec: this.codec,
+      tokenizer: options.tokenizer,
+      rates: { version: 'none', base: BASE_CURRENCY, rates: {} },
+      guard: { ...DEFAULT_GUARD, ...config.path.guard },
+      topics: config.topics,
+      recordBytesMax: RECORD_BYTES_MAX,
+      memory: this.memory,
+      deduplicateIds: config.path.deduplicateIds,
+      createFeaturizer: (memory) => new Featurizer({ spec, memory, baseCurrency: BASE_CURRENCY }),
+      scorer: null,
+      decide,
+      explain: this.explain,
+      metrics: options.metrics,
+      intakePartition: INTAKE_PARTITION,
+    })
+  }
+
+  get topics(): Config['topics'] {
+    return this.options.config.topics
+  }
+
+  get threshold(): Threshold {
+    return this.path.decide.policy().threshold
+  }
+
+  get champion(): OnnxScorer | null {
+    return this.scorer
+  }
+
+  get rules(): RuleSet {
+    return this.path.decide.policy().rules
+  }
+
+  /** Makes a cause effective from the next slice on. @throws WeirError and leaves everything as it is */
+  async apply(control: Control): Promise<void> {
+    const value: unknown = JSON.parse(control.value)
+    switch (control.type) {
+      case 'model':
+        await this.applyModel(value as { readonly version: string | null })
+        break
+      default:
+        this.applyNow(control.type, value)
+    }
+    this.inForce.set(control.type, control)
+  }
+
+  /** While a journal is followed: what changes state takes effect at once, the rest is only remembered. */
+  applyWhileFollowing(control: Control): void {
+    if (control.type === 'rules' || control.type === 'rates') this.applyNow(control.type, JSON.parse(control.value))
+    this.inForce.set(control.type, control)
+  }
+
+  /** Makes effective what was only remembered. */
+  async settle(): Promise<void> {
+    for (const type of ['lists', 'threshold', 'overload', 'model'] as const) {
+      const control = this.inForce.get(type)
+      if (control !== undefined) await this.apply(control)
+    }
+  }
+
+  compile(text: string, file: string): RuleSet {
+    return compileRules(text, file, { layout: this.layout, lists: () => this.lists })
+  }
+
+  async close(): Promise<void> {
+    await this.scorer?.close()
+  }
+
+  private applyNow(type: ControlType, value: unknown): void {
+    const { decide, fold, score } = this.path
+    switch (type) {
+      case 'rules': {
+        const { text, file } = value as { readonly text: string; readonly file: string }
+        const rules = this.compile(text, file)
+        fold.featurizer.setCounters(rules.counters)
+        decide.setPolicy({ ...decide.policy(), rules })
+        break
+      }
+      case 'lists':
+        this.lists = parseLists(value, 'lists')
+        decide.setPolicy({ ...decide.policy(), lists: this.lists })
+        break
+      case 'threshold':
+        decide.setPolicy({ ...decide.policy(), threshold: parseThreshold(value) })
+        break
+      case 'rates':
+        fold.decode.setRates(value as RateTable)
+        break
+      case 'overload':
+        score.setOverload((value as { readonly on: boolean }).on)
+        break
+      case 'spec':
+        this.refuseOtherSpec(value as { readonly hash: string })
+        break
+      case 'term':
+      case 'model':
+        break
+    }
+  }
+
+  /** The new one answers before the old one is let go. */
+  private async applyModel({ version }: { readonly version: string | null }): Promise<void> {
+    const before = this.scorer
+    if (version === null) {
+      this.scorer = null
+      this.explain.setExplainer(null)
+    } else {
+      const { folder } = await this.registry.show(version)
+      const scorer = await createOnnxScorer({
+        folder,
+        layout: this.layout,
+        provider: this.options.config.model.provider,
+      })
+      const explainer = createExplainer({
+        scorer,
+        manifest: scorer.manifest,
+        describe: describeFeature,
+        describeEvent: describePastEvent,
+      })
+      this.scorer = scorer
+      this.explain.setExplainer((history, length, current) => explainer.explain(history, length, current))
+    }
+    this.path.score.setScorer(this.scorer)
+    await before?.close()
+  }
+
+  private refuseOtherSpec({ hash }: { readonly hash: string }): void {
+    if (hash === this.layout.specHash) return
+    throw new WeirError('SPEC_INVALID', 'the data folder was begun with another feature spec', {
+      where: this.options.paths.folder,
+      fix: 'Name the spec it was begun with (path.spec), or begin with a new data folder.',
+    })
+  }
+}
+
+export const BASE_CURRENCY = 'EUR'
+const RECORD_BYTES_MAX = 1_048_576
+
+/** Models that came with Weir; null where there are none. */
+export function shippedModels(): string | null {
+  try {
+    return assetPath('models/shipped')
+  } catch {
+    return null
+  }
+}
+
+/** @throws WeirError RULES_INVALID */
+export function readRules(config: Config): { readonly text: string; readonly file: string } {
+  const file = config.rules.file === '' ? assetPath('pipeline/decide/rules.default.yaml') : config.rules.file
+  try {
+    return { text: readFileSync(file, 'utf8'), file: config.rules.file === '' ? 'rules.default.yaml' : file }
+  } catch {
+    throw new WeirError('RULES_INVALID', 'the rules file cannot be read', { where: file })
+  }
+}
+
+/** @throws WeirError CONFIG_INVALID */
+export function readRates(config: Config): RateTable {
+  const file = config.rates.file === '' ? assetPath('pipeline/rates.default.json') : config.rates.file
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as RateTable
+  } catch {
+    throw new WeirError('CONFIG_INVALID', 'the rate table cannot be read', { where: file })
+  }
+}
+
+function explorationOf({ exploration }: Config): Exploration | null {
+  if (exploration.share === 0 && exploration.declinedShare === 0) return null
+  return {
+    reviewShare: exploration.share,
+    approveShare: exploration.declinedShare,
+    approveAmountMax: exploration.lossMaxPerDay,
+    seed: exploration.seed,
+  }
+}

@@ -73,7 +73,7 @@ export function fileSource(
         name: labels,
         codec,
       })) {
-        for (const event of batch) if ('label' in event && event.label !== undefined) known.push(event.label)
+        for (const event of batch) if (event.kind === 'label') known.push(event.label)
       }
       known.sort((a, b) => a.known_at - b.known_at)
     }
@@ -87,8 +87,11 @@ export function fileSource(
     const source = { input: openEventFile(transactions), format: formatOf(transactions), name: transactions, codec }
     for await (const batch of readEvents(source)) {
       for (const event of batch) {
-        if ('label' in event && event.label !== undefined) yield labelItem(event.label)
-        if (!('transaction' in event) || event.transaction === undefined) continue
+        if (event.kind === 'problem') {
+          throw new WeirError('INPUT_INVALID', `field ${event.field}: ${event.problem}`, { where: event.where })
+        }
+        if (event.kind === 'label') yield labelItem(event.label)
+        if (event.kind !== 'transaction') continue
         const { transaction } = event
         while (next < known.length && known[next]!.known_at <= transaction.event_time) yield labelItem(known[next++]!)
         yield {

@@ -1,6 +1,7 @@
 import type { StateMemory } from '#infra/state-memory.ts'
 import {
   type Aggregate,
+  AGGREGATES,
   type EntitySpec,
   type FeatureSpec,
   WINDOWS_MS,
@@ -9,15 +10,12 @@ import {
 import { countDistinct, type EpochSet } from './distinct.ts'
 import { EntityStore } from './entity-store.ts'
 
-/** A figure of one window and the place of its column. */
-interface Figure {
-  readonly aggregate: Aggregate
-  readonly at: number
-}
-
+/** One window with the columns of its figures. */
 interface WindowFigures {
   readonly windowMs: number
-  readonly figures: readonly Figure[]
+  /** Indexes in AGGREGATES, and where each is written. */
+  readonly aggregates: Int32Array
+  readonly at: Int32Array
 }
 
 export interface CurrentEvent {
@@ -70,47 +68,56 @@ export class EntityFigures {
 
   /** Writes the figures of the open entity; `isThere` false: it has no past, only the event itself. */
   write(isThere: boolean, event: CurrentEvent, into: Float32Array, row: number): void {
-    const { store } = this
+    const { store, windows } = this
     const end = isThere ? store.rowsUntil(event.timeMs) : 0
     let start = end
-    for (const { windowMs, figures } of this.windows) {
-      if (isThere) start = store.rowsBefore(event.timeMs - windowMs, start)
-      for (const { aggregate, at } of figures) into[row + at] = this.figure(aggregate, start, end, event)
+    for (let w = 0; w < windows.length; w++) {
+      const { windowMs, aggregates, at } = windows[w]!
+      if (start > 0) start = store.rowsBefore(event.timeMs - windowMs, start)
+      const events = (start === end ? 0 : store.eventsIn(start, end)) + event.counts
+      for (let i = 0; i < aggregates.length; i++) {
+        into[row + at[i]!] = events === 0 ? 0 : this.figure(aggregates[i]!, start, end, events, event)
+      }
     }
   }
 
   /** Zeros, for an event that has no such key. */
   writeNone(into: Float32Array, row: number): void {
-    for (const { figures } of this.windows) for (const { at } of figures) into[row + at] = 0
+    for (const { at } of this.windows) for (const column of at) into[row + column] = 0
   }
 
-  private figure(aggregate: Aggregate, start: number, end: number, event: CurrentEvent): number {
+  /** @param events how many are in the window, at least 1 */
+  private figure(aggregate: number, start: number, end: number, events: number, event: CurrentEvent): number {
     const { store } = this
     const isEmpty = start === end
     switch (aggregate) {
-      case 'count':
-        return (isEmpty ? 0 : store.eventsIn(start, end)) + event.counts
-      case 'sum':
+      case COUNT:
+        return events
+      case SUM:
         return (isEmpty ? 0 : store.sumIn(start, end)) + event.counts * event.amount
-      case 'mean': {
-        const count = (isEmpty ? 0 : store.eventsIn(start, end)) + event.counts
-        return count === 0 ? 0 : ((isEmpty ? 0 : store.sumIn(start, end)) + event.counts * event.amount) / count
-      }
-      case 'max':
+      case MEAN:
+        return ((isEmpty ? 0 : store.sumIn(start, end)) + event.counts * event.amount) / events
+      case MAX:
         return Math.max(isEmpty ? 0 : store.maxIn(start, end), event.counts * event.amount)
-      case 'declined_count':
+      case DECLINED_COUNT:
         return isEmpty ? 0 : store.lowFlagsIn(start, end)
-      case 'declined_share':
-        return isEmpty ? 0 : store.lowFlagsIn(start, end) / (store.eventsIn(start, end) + event.counts)
-      case 'small_share': {
-        const count = (isEmpty ? 0 : store.eventsIn(start, end)) + event.counts
-        return count === 0 ? 0 : ((isEmpty ? 0 : store.highFlagsIn(start, end)) + event.small) / count
-      }
-      case 'distinct':
+      case DECLINED_SHARE:
+        return isEmpty ? 0 : store.lowFlagsIn(start, end) / events
+      case SMALL_SHARE:
+        return ((isEmpty ? 0 : store.highFlagsIn(start, end)) + event.small) / events
+      default:
         return countDistinct(store, start, end, event.counts === 1 ? event.other : 0, this.set)
     }
   }
 }
+
+const COUNT = AGGREGATES.indexOf('count')
+const SUM = AGGREGATES.indexOf('sum')
+const MEAN = AGGREGATES.indexOf('mean')
+const MAX = AGGREGATES.indexOf('max')
+const DECLINED_COUNT = AGGREGATES.indexOf('declined_count')
+const DECLINED_SHARE = AGGREGATES.indexOf('declined_share')
+const SMALL_SHARE = AGGREGATES.indexOf('small_share')
 
 export interface StoreNeeds {
   readonly amounts: boolean
@@ -122,16 +129,20 @@ export interface StoreNeeds {
 
 /** Shortest window first, so that each start is found from the one before. Columns follow the order of the spec. */
 function windowsOf(spec: EntitySpec, firstColumn: number): WindowFigures[] {
-  const byWindow = new Map<WindowName, Figure[]>()
+  const byWindow = new Map<WindowName, { readonly aggregate: number; readonly at: number }[]>()
   let at = firstColumn
   for (const { aggregate, windows } of spec.figures) {
     for (const window of windows) {
       const figures = byWindow.get(window) ?? []
-      figures.push({ aggregate, at: at++ })
+      figures.push({ aggregate: AGGREGATES.indexOf(aggregate), at: at++ })
       byWindow.set(window, figures)
     }
   }
   return [...byWindow]
-    .map(([window, figures]) => ({ windowMs: WINDOWS_MS[window], figures }))
+    .map(([window, figures]) => ({
+      windowMs: WINDOWS_MS[window],
+      aggregates: Int32Array.from(figures, ({ aggregate }) => aggregate),
+      at: Int32Array.from(figures, (figure) => figure.at),
+    }))
     .sort((a, b) => a.windowMs - b.windowMs)
 }

@@ -3,10 +3,11 @@ import { HABIT_FEATURES, type HabitFeature } from '#schemas/feature-spec.ts'
 import type { EntityStore } from './entity-store.ts'
 import { EXTRA_WORDS } from './event-rows.ts'
 import { HISTORY_HEADER_WORDS } from './history.ts'
+import { Median, MEDIAN_MAX } from './median.ts'
 import { dayCosine, daySine } from './raw.ts'
 
 /** Amounts that say what is usual: the newest so many before the event. */
-const USUAL_ROWS = 32
+const USUAL_ROWS = MEDIAN_MAX
 const LARGE_RATIO = 2.5
 const FOURTEEN_DAYS_MS = 14 * 86_400_000
 /** Events of the category that a young merchant's mean is held against. */
@@ -56,15 +57,29 @@ export interface CardColumns {
  * in order; what the spec does not ask for is not computed.
  */
 export class Habit {
-  private readonly wants: ReadonlySet<HabitFeature>
+  readonly hasTraits: boolean
+  readonly needsMerchant: boolean
+  private readonly wantsMerchant: boolean
+  private readonly wantsDevice: boolean
+  private readonly wantsAmounts: boolean
+  private readonly wantsDeviation: boolean
+  private readonly wantsLarge: boolean
   private readonly columns: CardColumns
   private readonly priorRegion: Region
   /** [events, amounts] by hashed category. */
   private priors!: Float64Array
   private readonly usual = new Float64Array(USUAL_ROWS)
+  private readonly median = new Median()
 
   constructor(memory: StateMemory, wants: ReadonlySet<HabitFeature>, columns: CardColumns) {
-    this.wants = wants
+    const any = (...names: HabitFeature[]): boolean => names.some((name) => wants.has(name))
+    this.hasTraits = any('new_category', 'new_country', 'speed_kmh')
+    this.needsMerchant = any('merchant_hour_distance', 'amount_to_merchant_mean')
+    this.wantsMerchant = any('new_merchant')
+    this.wantsDevice = any('new_device')
+    this.wantsAmounts = any('amount_to_median', 'amount_deviation', 'large_ratios_14d')
+    this.wantsDeviation = any('amount_deviation')
+    this.wantsLarge = any('large_ratios_14d')
     this.columns = columns
     this.priorRegion = memory.region('habit.categories', PAGE_BYTES)
     this.priorRegion.addChunk()
@@ -72,17 +87,8 @@ export class Habit {
     memory.onRestore(() => this.attach())
   }
 
-  get hasTraits(): boolean {
-    return ['new_category', 'new_country', 'speed_kmh'].some((name) => this.wants.has(name as HabitFeature))
-  }
-
-  get needsMerchant(): boolean {
-    return this.wants.has('merchant_hour_distance') || this.wants.has('amount_to_merchant_mean')
-  }
-
   /** @param end rows of the card at or before the event; 0 when it has no past */
   writeCard(card: EntityStore, end: number, event: HabitEvent, into: Float64Array): void {
-    const { wants } = this
     into.fill(0)
     if (end === 0) {
       into[HABIT_AT.new_merchant] = event.merchantKey === 0 ? 0 : 1
@@ -93,10 +99,10 @@ export class Habit {
     }
     into[HABIT_AT.log_gap] = Math.log1p(event.timeMs - card.timeOf(end - 1))
     into[HABIT_AT.log_card_age] = Math.log1p(Math.max(0, event.timeMs - card.firstSeenMs))
-    this.writeAmounts(card, end, event, into)
-    if (wants.has('new_merchant'))
-      into[HABIT_AT.new_merchant] = isNew(card, end, this.columns.merchant, event.merchantKey)
-    if (wants.has('new_device')) into[HABIT_AT.new_device] = isNew(card, end, this.columns.device, event.deviceKey)
+    if (this.wantsAmounts) this.writeAmounts(card, end, event, into)
+    const { merchant, device } = this.columns
+    if (this.wantsMerchant) into[HABIT_AT.new_merchant] = isNew(card, end, merchant, event.merchantKey)
+    if (this.wantsDevice) into[HABIT_AT.new_device] = isNew(card, end, device, event.deviceKey)
     if (!this.hasTraits) return
     into[HABIT_AT.new_category] = event.categoryKey !== 0 && !hasBit(card, CATEGORIES, 128, event.categoryKey) ? 1 : 0
     into[HABIT_AT.new_country] = event.countryKey !== 0 && !hasBit(card, COUNTRIES, 64, event.countryKey) ? 1 : 0
@@ -155,27 +161,24 @@ export class Habit {
   }
 
   private writeAmounts(card: EntityStore, end: number, event: HabitEvent, into: Float64Array): void {
-    const { wants, usual } = this
-    if (!wants.has('amount_to_median') && !wants.has('amount_deviation') && !wants.has('large_ratios_14d')) return
-    let n = 0
-    let sum = 0
-    for (let row = end - 1; row >= 0 && n < USUAL_ROWS; row--) {
-      const amount = card.amountOf(row)
-      if (amount === 0) continue
-      usual[n++] = amount
-      sum += amount
-    }
+    const { usual } = this
+    const n = card.amountsBefore(end, usual)
     if (n === 0) return
-    const mean = sum / n
-    if (wants.has('amount_deviation')) {
+    if (this.wantsDeviation) {
+      let sum = 0
+      for (let i = 0; i < n; i++) sum += usual[i]!
+      const mean = sum / n
       let squares = 0
-      for (let i = 0; i < n; i++) squares += (usual[i]! - mean) ** 2
+      for (let i = 0; i < n; i++) {
+        const distance = usual[i]! - mean
+        squares += distance * distance
+      }
       into[HABIT_AT.amount_deviation] = (event.amount - mean) / Math.max(1, Math.sqrt(squares / n))
     }
-    const median = medianOf(usual, n)
+    const median = this.median.of(usual, n)
     into[HABIT_AT.amount_to_median] = Math.min(RATIO_MAX, event.amount / median)
-    if (wants.has('large_ratios_14d')) {
-      into[HABIT_AT.large_ratios_14d] = largeRows(card, end, event.timeMs - FOURTEEN_DAYS_MS, median * LARGE_RATIO)
+    if (this.wantsLarge) {
+      into[HABIT_AT.large_ratios_14d] = card.rowsAbove(end, event.timeMs - FOURTEEN_DAYS_MS, median * LARGE_RATIO)
     }
   }
 
@@ -184,50 +187,8 @@ export class Habit {
   }
 }
 
-/** Middle value, or the mean of the two, of the first `n` numbers; reorders them. Hoare's selection. */
-export function medianOf(values: Float64Array, n: number): number {
-  const upper = select(values, n, n >> 1)
-  if (n % 2 === 1) return upper
-  let lower = values[0]!
-  for (let i = 1; i < n >> 1; i++) if (values[i]! > lower) lower = values[i]!
-  return (lower + upper) / 2
-}
-
-function select(values: Float64Array, n: number, k: number): number {
-  let left = 0
-  let right = n - 1
-  while (left < right) {
-    const pivot = values[(left + right) >> 1]!
-    let i = left
-    let j = right
-    while (i <= j) {
-      while (values[i]! < pivot) i++
-      while (values[j]! > pivot) j--
-      if (i <= j) {
-        const swap = values[i]!
-        values[i] = values[j]!
-        values[j] = swap
-        i++
-        j--
-      }
-    }
-    if (k <= j) right = j
-    else if (k >= i) left = i
-    else break
-  }
-  return values[k]!
-}
-
-function largeRows(card: EntityStore, end: number, fromMs: number, above: number): number {
-  let large = 0
-  for (let row = end - 1; row >= 0 && card.timeOf(row) > fromMs; row--) if (card.amountOf(row) > above) large++
-  return large
-}
-
 function isNew(card: EntityStore, end: number, column: number, key: number): number {
-  if (key === 0 || column < 0) return 0
-  for (let row = end - 1; row >= 0; row--) if (card.otherOf(row, column) === key) return 0
-  return 1
+  return key === 0 || column < 0 || card.hasOther(end, column, key) ? 0 : 1
 }
 
 function hasBit(card: EntityStore, word: number, bits: number, key: number): boolean {

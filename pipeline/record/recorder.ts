@@ -87,8 +87,12 @@ export class Recorder {
   async reached(line: number, signal: AbortSignal): Promise<void> {
     while (this.completeLine < line && !signal.aborted) {
       await new Promise<void>((resolve) => {
-        this.wakes.push(resolve)
-        signal.addEventListener('abort', () => resolve(), { once: true })
+        const wake = (): void => {
+          signal.removeEventListener('abort', wake)
+          resolve()
+        }
+        this.wakes.push(wake)
+        signal.addEventListener('abort', wake)
       })
     }
   }

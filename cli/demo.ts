@@ -9,6 +9,7 @@ import { Simulator } from '#simulator/simulator.ts'
 import type { DemoOptions } from './commands/demo.ts'
 import type { CommandContext } from './context.ts'
 import { type AlertFigures, DemoSummary } from './demo-summary.ts'
+import { scheduleRetraining } from './retrain-schedule.ts'
 import { serveApi } from './serve-api.ts'
 import { Service } from './service.ts'
 
@@ -47,6 +48,7 @@ export async function runDemo(context: CommandContext, options: DemoOptions): Pr
   })
   service.failed.addEventListener('abort', () => feed.giveUp(), { once: true })
   await service.start()
+  const stopRetraining = scheduleRetraining(demo)
   const api = isFast ? null : await serveApi(service, 'demo')
   if (api !== null && !context.isJson) context.io.out(welcome(api.pageUrl, options.speed))
   const startedMs = performance.now()
@@ -62,6 +64,7 @@ export async function runDemo(context: CommandContext, options: DemoOptions): Pr
       await untilStopped(stop, service)
     }
   } finally {
+    stopRetraining()
     await api?.close()
     await service.close(STOP_GRACE_MS)
   }

@@ -1,5 +1,6 @@
 import type { RunOptions } from './commands/run.ts'
 import type { CommandContext } from './context.ts'
+import { scheduleRetraining } from './retrain-schedule.ts'
 import { serveApi } from './serve-api.ts'
 import { Service } from './service.ts'
 
@@ -16,6 +17,7 @@ export async function runService(context: CommandContext, _options: RunOptions):
     blockClockMs: config.recorder.intervalMs,
   })
   await service.start()
+  const stopRetraining = scheduleRetraining(context)
   const api = config.api.enabled ? await serveApi(service, 'run') : null
   if (api !== null) {
     logger.info(`listening on ${api.url}`)
@@ -27,6 +29,7 @@ export async function runService(context: CommandContext, _options: RunOptions):
       else signal.addEventListener('abort', () => resolve(), { once: true })
     }
   })
+  stopRetraining()
   await api?.close()
   await service.close(STOP_GRACE_MS)
   logger.info('stopped; everything is committed')

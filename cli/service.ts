@@ -4,9 +4,7 @@ import { hostname } from 'node:os'
 import { assetPath } from '#infra/assets.ts'
 import { CheckpointWriter, readNewestCheckpoint } from '#infra/checkpoint.ts'
 import { wallClock } from '#infra/clock.ts'
-import { openEmbeddedStore } from '#infra/clickhouse/embedded-store.ts'
 import { migrate } from '#infra/clickhouse/migrate.ts'
-import { openServerStore } from '#infra/clickhouse/server-store.ts'
 import type { Store } from '#infra/clickhouse/store.ts'
 import { type DataPaths, dataPaths } from '#infra/data-folder.ts'
 import { acquireDataLock, type DataLock } from '#infra/folder-lock.ts'
@@ -37,6 +35,7 @@ import type { CommandContext } from './context.ts'
 import { featureSpecOf } from './feature-spec.ts'
 import { findDecision } from './find-decision.ts'
 import { LiveStats } from './live-stats.ts'
+import { openStore } from './store.ts'
 import { INTAKE_PARTITION, PathRuntime, readRates, readRules } from './path-runtime.ts'
 
 export interface ServiceOptions {
@@ -180,7 +179,8 @@ export class Service {
         retentionMs: config.log.retentionDays * DAY_MS,
         clock: wallClock,
       })
-      const store = await openStore(config, paths)
+      const store = await openStore(config)
+      await migrate(store, assetPath('schemas/clickhouse'))
       const slice = new SliceBuffers(config.path.sliceRowsMax, runtime.layout)
       const positions = new Positions()
       const startedMs = performance.now()
@@ -457,21 +457,6 @@ async function foldAlerts({ log, config, runtime }: RecoverDeps, offset: number)
     }
   }
   reader.close()
-}
-
-export async function openStore(config: Config, paths: DataPaths): Promise<Store> {
-  const { home, url, user, passwordFile } = config.clickhouse
-  const store =
-    home === 'embedded'
-      ? await openEmbeddedStore(paths.clickhouse)
-      : await openServerStore({
-          url,
-          user,
-          password: passwordFile === '' ? '' : readFileSync(passwordFile, 'utf8').trim(),
-          requestTimeoutMs: 30_000,
-        })
-  await migrate(store, assetPath('schemas/clickhouse'))
-  return store
 }
 
 /** A label that was accepted once, as the path read it: framed or plain JSON, without card numbers. */

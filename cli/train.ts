@@ -1,9 +1,9 @@
+import { existsSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { noMetrics } from '#infra/metrics.ts'
 import { wallClock } from '#infra/clock.ts'
 import { dataPaths } from '#infra/data-folder.ts'
-import { acquireDataLock } from '#infra/folder-lock.ts'
 import { openFileLog } from '#infra/log/file-log.ts'
 import { createTokenizer } from '#infra/tokenizer.ts'
 import { type Trained, trainFrom, type TrainingSource } from '#learning/train-from.ts'
@@ -57,7 +57,7 @@ export async function runTrain(context: CommandContext, options: TrainOptions): 
             ...plan,
             source: fileSource(options.input, options.labels ?? null, makeRuntime, makeRuntime),
           })
-        : await withLog(context, 'train', (source) => train(context, { ...plan, source }), makeRuntime)
+        : await withLog(context, (source) => train(context, { ...plan, source }))
   const folder = await keep(runtime, trained, options)
   if (options.promote === true && options.out === undefined)
     await runtime.registry.promote(version, 'weir train --promote')
@@ -101,30 +101,27 @@ export async function train(context: CommandContext, plan: TrainingPlan): Promis
   return { trained, runtime }
 }
 
-/** Runs with the data folder's log as the source. */
-export async function withLog<T>(
-  context: CommandContext,
-  command: string,
-  work: (source: TrainingSource) => Promise<T>,
-  makeRuntime: MakeRuntime = runtimeMaker(context),
-): Promise<T> {
+/** Runs with the data folder's log as the source, read beside the service that may be writing it. */
+export async function withLog<T>(context: CommandContext, work: (source: TrainingSource) => Promise<T>): Promise<T> {
   const { config } = context
   const paths = dataPaths(config)
-  const lock = acquireDataLock(paths.folder, { pid: process.pid, command, since: wallClock.now() })
-  try {
-    const log = await openFileLog({
-      folder: paths.log,
-      segmentBytesMax: config.log.segmentBytesMax,
-      retentionMs: config.log.retentionDays * DAY_MS,
-      clock: wallClock,
+  if (!existsSync(paths.log)) {
+    throw new WeirError('TRAINING_FAILED', 'there is no log in this data folder yet', {
+      where: paths.folder,
+      fix: 'Let `weir run` or `weir demo` take in some events first, or train on --input or --simulate.',
     })
-    try {
-      return await work(logSource(log, config.topics, makeRuntime))
-    } finally {
-      await log.close()
-    }
+  }
+  const log = await openFileLog({
+    folder: paths.log,
+    segmentBytesMax: config.log.segmentBytesMax,
+    retentionMs: config.log.retentionDays * DAY_MS,
+    clock: wallClock,
+    readOnly: true,
+  })
+  try {
+    return await work(logSource(log, config.topics, runtimeMaker(context)))
   } finally {
-    lock.release()
+    await log.close()
   }
 }
 

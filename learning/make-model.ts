@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { logisticLogit, trainLogistic } from '#models/baselines/logistic.ts'
@@ -176,8 +176,10 @@ function draftManifest({ training }: Split, model: Uint8Array, options: MakeMode
 
 /** Scores by the code and the graph that will serve, so that what is judged is what is served. */
 async function servedScores(model: Uint8Array, manifest: ModelManifest, test: Dataset): Promise<Float32Array> {
-  const folder = await mkdtemp(join(tmpdir(), 'weir-model-'))
+  const scratch = await mkdtemp(join(tmpdir(), 'weir-model-'))
+  const folder = join(scratch, manifest.version)
   try {
+    await mkdir(folder)
     await writeFile(join(folder, MODEL_FILE), model)
     await writeFile(join(folder, MANIFEST_FILE), JSON.stringify(manifest))
     const scorer = await createOnnxScorer({ folder, layout: test.layout, provider: 'cpu' })
@@ -187,7 +189,7 @@ async function servedScores(model: Uint8Array, manifest: ModelManifest, test: Da
       await scorer.close()
     }
   } finally {
-    await rm(folder, { recursive: true })
+    await rm(scratch, { recursive: true })
   }
 }
 

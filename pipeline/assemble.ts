@@ -11,7 +11,7 @@ import { createFeaturize } from './featurize.ts'
 import type { GuardLimits } from './guard.ts'
 import type { Metrics, Scorer } from './ports.ts'
 import { createScore, type Score } from './score.ts'
-import type { AsyncStage, Decided, Explained, Featurized, Received } from './slice.ts'
+import type { AsyncStage, Decided, Decoded, Deduplicated, Explained, Featurized, Received, Stage } from './slice.ts'
 import type { Topics } from './topics.ts'
 
 export interface PathDeps {
@@ -35,6 +35,8 @@ export interface PathDeps {
 /** The part of the path that changes state: all that a replay needs. */
 export interface Fold {
   readonly decode: Decode
+  readonly deduplicate: Stage<Decoded, Deduplicated>
+  readonly featurize: Stage<Deduplicated, Featurized>
   readonly featurizer: Featurizer
   run(slice: Received): Featurized
 }
@@ -43,6 +45,7 @@ export interface Path {
   readonly fold: Fold
   readonly score: Score
   readonly decide: Decide
+  readonly explain: AsyncStage<Decided, Explained>
   /** Bytes in, decisions with reasons out. */
   run(slice: Received): Promise<Explained>
   /** What the slice leaves behind, to be appended as one unit. */
@@ -73,6 +76,8 @@ export function assemble(deps: PathDeps): Path {
 
   const fold = {
     decode,
+    deduplicate,
+    featurize,
     featurizer,
     run: (slice: Received): Featurized => featurize(deduplicate(decode(slice))),
   }
@@ -80,6 +85,7 @@ export function assemble(deps: PathDeps): Path {
     fold,
     score,
     decide,
+    explain,
     commit,
     run: async (slice) => explain(decide(await score(fold.run(slice)))),
   }

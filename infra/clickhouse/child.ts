@@ -41,11 +41,20 @@ async function main(folder: string): Promise<void> {
       try {
         return await work()
       } catch (error) {
-        await client.query({ query: 'SELECT 1', format: 'CSV' }).then((rest) => rest.text(), () => '')
+        await client.query({ query: 'SELECT 1', format: 'CSV' }).then(
+          (rest) => rest.text(),
+          () => '',
+        )
         throw error
       }
     })
-    lanes.set(client, turn.then(() => {}, () => {}))
+    lanes.set(
+      client,
+      turn.then(
+        () => {},
+        () => {},
+      ),
+    )
     return turn
   }
 

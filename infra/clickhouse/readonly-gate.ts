@@ -25,7 +25,8 @@ export function checkReadonly(sql: string): void {
   for (const [i, { text, kind }] of tokens.entries()) {
     const next = tokens[i + 1]
     if (text === ';') throw refusal('one statement at a time', 'Leave out what follows the semicolon.')
-    if (kind === 'quoted' && next?.text === '(') throw refusal('a function is named without quotes', `Write ${text}(...).`)
+    if (kind === 'quoted' && next?.text === '(')
+      throw refusal('a function is named without quotes', `Write ${text}(...).`)
     if (kind === 'other' && !/^[\x20-\x7e]$/.test(text)) {
       throw refusal('there is a character outside of ASCII that stands in no text', 'Use plain quotes and spaces.')
     }

@@ -14,6 +14,8 @@ export interface FileLogOptions {
   /** Whole segments older than this may go, once nobody needs them. */
   readonly retentionMs: number
   readonly clock: Clock
+  /** Beside the process that writes: nothing is changed, and what was torn or appended since is not seen. */
+  readonly readOnly?: boolean
   readonly files?: LogFiles
 }
 
@@ -33,7 +35,8 @@ const GROUP_BYTES_MAX = 16_777_216
  */
 export async function openFileLog(options: FileLogOptions): Promise<Log> {
   const files = options.files ?? diskFiles
-  await files.makeFolder(options.folder)
+  const isReader = options.readOnly === true
+  if (!isReader) await files.makeFolder(options.folder)
   const segments: Segment[] = []
   let base = 0
   const numbers = await listSegments(files, options.folder)
@@ -43,13 +46,15 @@ export async function openFileLog(options: FileLogOptions): Promise<Log> {
     if (end < size) {
       const isLast = i === numbers.length - 1
       if (!isLast || base + end < durableEnd) throw damaged(segment, end, 'a frame is torn or its checksum is wrong')
-      await segment.file.truncate(end)
-      await segment.file.datasync()
+      if (!isReader) {
+        await segment.file.truncate(end)
+        await segment.file.datasync()
+      }
     }
     segments.push(segment)
     base += end
   }
-  if (segments.length === 0) {
+  if (segments.length === 0 && !isReader) {
     segments.push(await openSegment(files, options.folder, 1, 0, true))
     await files.syncFolder(options.folder)
   }
@@ -77,6 +82,11 @@ class FileLog implements Log {
 
   append(records: readonly RecordToAppend[]): Promise<readonly number[]> {
     if (this.fatal !== null) return Promise.reject(this.fatal)
+    if (this.options.readOnly === true) {
+      return Promise.reject(
+        new WeirError('LOG_CLOSED', 'the log was opened for reading', { where: this.options.folder }),
+      )
+    }
     if (records.length === 0) return Promise.resolve([])
     return new Promise((done, failed) => {
       this.pending.push({ records, done, failed })

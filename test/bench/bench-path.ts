@@ -1,0 +1,89 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { wallClock } from '#infra/clock.ts'
+import { type DataPaths, dataPaths } from '#infra/data-folder.ts'
+import { noMetrics } from '#infra/metrics.ts'
+import { createTokenizer } from '#infra/tokenizer.ts'
+import { PathRuntime, readRates, readRules } from '#cli/path-runtime.ts'
+import { ACCEPTED, type Received, reached, SliceBuffers } from '#pipeline/slice.ts'
+import type { Config } from '#schemas/config.ts'
+import type { FeatureSpec } from '#schemas/feature-spec.ts'
+import type { ControlType } from '#schemas/journal.ts'
+import type { FeatureLoad } from './features.ts'
+import { makeRandomModel } from './random-model.ts'
+
+const KEY_BYTES = 32
+export const DAY_MS = 86_400_000
+/** What an ordinary card does. */
+export const CARD_EVENTS = 60
+export const CARD_DAYS = 30
+
+/** A world whose cards make `CARD_EVENTS` in `CARD_DAYS`, over so many events. */
+export function ordinaryLoad(cards: number, merchants: number, events: number): FeatureLoad {
+  return { cards, merchants, events, days: (events / (cards * CARD_EVENTS)) * CARD_DAYS }
+}
+
+/** The path as the service assembles it, with rates and rules in force; no model yet. */
+export async function openRuntime(config: Config, paths: DataPaths, spec: FeatureSpec): Promise<PathRuntime> {
+  const runtime = new PathRuntime({
+    config,
+    paths,
+    spec,
+    tokenizer: createTokenizer(Buffer.alloc(KEY_BYTES, 1)),
+    metrics: noMetrics,
+    clock: wallClock,
+    alertsPerDay: config.threshold.alertsPerDay,
+  })
+  await applyCause(runtime, 'rates', readRates(config))
+  await applyCause(runtime, 'lists', { entries: [] })
+  await applyCause(runtime, 'rules', readRules(config))
+  return runtime
+}
+
+export async function applyCause(runtime: PathRuntime, type: ControlType, value: unknown): Promise<void> {
+  await runtime.apply({ type, value: JSON.stringify(value), sha256: '' })
+}
+
+/** Publishes a network with random weights, fitted to what stands in the slice, and puts it in charge of the spec. */
+export async function publishRandomModel(runtime: PathRuntime, slice: SliceBuffers): Promise<string> {
+  const parts = await makeRandomModel(runtime.layout, slice.features, slice.count)
+  const { version } = await runtime.registry.publish(parts)
+  await runtime.registry.promote(version, 'bench')
+  return version
+}
+
+/** Encoded transactions as the next slice of partition 0, offsets from `offset` on. */
+export function fillSlice(
+  slice: SliceBuffers,
+  topic: string,
+  values: readonly Buffer[],
+  from: number,
+  offset: number,
+): Received {
+  const count = Math.min(slice.capacity, values.length - from)
+  slice.count = count
+  slice.line++
+  slice.clockFollowsEvents = true
+  slice.notAfterMs = Number.POSITIVE_INFINITY
+  for (let row = 0; row < count; row++) {
+    slice.topic[row] = topic
+    slice.partition[row] = 0
+    slice.offset[row] = offset + row
+    slice.value[row] = values[from + row]!
+    slice.outcome[row] = ACCEPTED
+    slice.rejection[row] = null
+  }
+  return reached(slice)
+}
+
+/** Runs the work with a data folder of its own, which is gone afterwards. */
+export async function withDataFolder<T>(config: Config, work: (config: Config, paths: DataPaths) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), 'weir-bench-'))
+  try {
+    const own = { ...config, dataFolder: folder }
+    return await work(own, dataPaths(own))
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}

@@ -1,4 +1,5 @@
 import { availableParallelism, cpus, totalmem } from 'node:os'
+import { dataPaths } from '#infra/data-folder.ts'
 import { WeirError } from '#schemas/errors.ts'
 import type { BenchName, BenchOptions } from './commands/bench.ts'
 import type { CommandContext } from './context.ts'
@@ -21,6 +22,53 @@ const BENCHES: Partial<Record<BenchName, Bench>> = {
     const { benchFeatures } = await import('#test/bench/features.ts')
     const load = { cards: 50_000, merchants: 5_000, events: options.events ?? 1_000_000, days: 30 }
     return benchFeatures(featureSpecOf(context.config), load)
+  },
+  async path(context, options) {
+    const { benchPath } = await import('#test/bench/path.ts')
+    return await benchPath({
+      config: context.config,
+      spec: featureSpecOf(context.config),
+      paths: dataPaths(context.config),
+      model: options.model ?? null,
+      input: options.input ?? null,
+      events: options.events ?? 400_000,
+    })
+  },
+  async log() {
+    const { benchLog } = await import('#test/bench/log.ts')
+    return await benchLog()
+  },
+  async simulator(_context, options) {
+    const { benchSimulator } = await import('#test/bench/simulator.ts')
+    return benchSimulator(options.seconds ?? 10)
+  },
+  async memory(context, options) {
+    const { benchMemory } = await import('#test/bench/memory.ts')
+    return benchMemory(featureSpecOf(context.config), options.cards ?? 1_000_000, options.events ?? 6_000_000)
+  },
+  async restart(context, options) {
+    const { benchRestart } = await import('#test/bench/restart.ts')
+    return await benchRestart({
+      config: context.config,
+      spec: featureSpecOf(context.config),
+      cards: options.cards ?? 1_000_000,
+      events: options.events ?? 4_000_000,
+    })
+  },
+  async record(_context, options) {
+    const { benchRecord } = await import('#test/bench/record.ts')
+    return await benchRecord(options.events)
+  },
+  async api(context, options) {
+    const { benchApi } = await import('#test/bench/api.ts')
+    return await benchApi({
+      config: context.config,
+      spec: featureSpecOf(context.config),
+      // The same program as this one, built or through tsx.
+      program: [...process.execArgv, process.argv[1]!],
+      seconds: options.seconds ?? 20,
+      requests: options.events ?? null,
+    })
   },
   async training() {
     const { benchTraining } = await import('#test/bench/training.ts')

@@ -8,7 +8,7 @@ export interface AlertFigures {
   readonly falsePositivesPerFraud: number
 }
 
-/** One authorization as the summary needs it. */
+/** One authorization that the issuer would have approved, so that money would be lost: a tried card that the issuer declines anyway costs nothing. */
 export interface Judged {
   readonly fraud: boolean
   /** Minor units of the base currency. */

@@ -5,7 +5,7 @@ import { isFlagged, VERDICTS } from '#schemas/decision.ts'
 import { AUTHORIZATION } from '#schemas/event-columns.ts'
 import { WeirError } from '#schemas/errors.ts'
 import { ACCEPTED, type Explained } from '#pipeline/slice.ts'
-import { Simulator } from '#simulator/simulator.ts'
+import { Simulator, type Truth } from '#simulator/simulator.ts'
 import type { DemoOptions } from './commands/demo.ts'
 import type { CommandContext } from './context.ts'
 import { type AlertFigures, DemoSummary } from './demo-summary.ts'
@@ -129,7 +129,7 @@ class DemoFeed {
   sent = 0
   labels = 0
   private readonly simulator: Simulator
-  private readonly truth = new Map<string, boolean>()
+  private readonly truth = new Map<string, Truth>()
   private waiting = 0
   private wake: () => void = () => {}
 
@@ -148,9 +148,7 @@ class DemoFeed {
       if (item.kind === 'transaction') {
         topic = topics.transactions
         value = codec.transaction.encode(item.transaction)
-        if (item.transaction.kind === 'authorization') {
-          this.truth.set(item.transaction.transaction_id, item.truth?.fraud ?? false)
-        }
+        if (item.transaction.kind === 'authorization') this.truth.set(item.transaction.transaction_id, item.truth!)
         sent++
         this.sent++
       } else {
@@ -177,13 +175,14 @@ class DemoFeed {
     for (let row = 0; row < slice.count; row++) {
       if (slice.outcome[row] !== ACCEPTED || slice.events.kind[row] !== AUTHORIZATION) continue
       const id = slice.events.text.transaction_id[row]!
-      const fraud = this.truth.get(id)
-      if (fraud === undefined) continue
+      const truth = this.truth.get(id)
+      if (truth === undefined) continue
       this.truth.delete(id)
       const verdict = VERDICTS[slice.verdict[row]!]!
       this.simulator.decided(id, verdict === 'decline', isFlagged(verdict) && verdict !== 'decline')
+      if (!truth.approved) continue
       this.summary.add({
-        fraud,
+        fraud: truth.fraud,
         amountBase: slice.events.amount_base[row]!,
         flagged: isFlagged(verdict),
         ruleRank: slice.ruleHits[row]!.length,
@@ -245,7 +244,7 @@ function summaryText(summary: SummaryDocument): string {
     `  at the same number    alerts  recall   value  false/hit\n`,
     row('rules and model', summary.weir),
     row('rules alone', summary.rulesAlone),
-    `\n  recall and value: share of the ${summary.frauds} frauds, by count and by money\n`,
+    `\n  recall and value: share of the ${summary.frauds} frauds that the issuer would have approved, by count and by money\n`,
   ].join('')
 }
 

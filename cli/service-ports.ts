@@ -42,7 +42,7 @@ export function createServicePorts(service: Service, isDemo: boolean): ServicePo
       ]
       return { ok: !service.failed.aborted, problems }
     },
-    metrics: () => service.metrics.text(),
+    metrics: () => service.metricsText(),
   }
 }
 

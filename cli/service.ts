@@ -36,6 +36,7 @@ import { featureSpecOf } from './feature-spec.ts'
 import { findDecision } from './find-decision.ts'
 import { LiveStats } from './live-stats.ts'
 import { openStore } from './store.ts'
+import { WEIR_VERSION } from './version.ts'
 import { INTAKE_PARTITION, PathRuntime, readRates, readRules } from './path-runtime.ts'
 
 export interface ServiceOptions {
@@ -72,6 +73,8 @@ export class Service {
   readonly recorder: Recorder
   readonly stats = new LiveStats()
   readonly apiToken: string
+  private readonly tokenizer: Tokenizer
+  private readonly replacedBefore = new Map<string, number>()
   private readonly options: ServiceOptions
   private readonly lock: DataLock
   private readonly context: CommandContext
@@ -81,6 +84,7 @@ export class Service {
   private readonly budget: BudgetController
   private readonly positions: Positions
   private lastCheckpointMs = wallClock.now()
+  private lastWholeCheckpointMs = wallClock.now()
   private working: Promise<void> = Promise.resolve()
   private recording: Promise<void> = Promise.resolve()
 
@@ -96,6 +100,7 @@ export class Service {
     this.runtime = parts.runtime
     this.positions = parts.positions
     this.apiToken = parts.apiToken
+    this.tokenizer = parts.tokenizer
     const { config, runtime, log, metrics } = this
     const { topics } = config
     this.intake = new Intake(config.api.queueRowsMax)
@@ -255,6 +260,36 @@ export class Service {
     if (failure !== null) throw failure
   }
 
+  /** Figures that are read rather than counted, brought up to date; Prometheus text. */
+  async metricsText(): Promise<string> {
+    const { metrics, runtime, engine } = this
+    const { featurizer } = runtime.path.fold
+    const { entities, stateBytes, tiledEntities } = featurizer.stats
+    const { threshold, champion } = runtime
+    metrics.gauge('weir_build_info', 1, {
+      version: WEIR_VERSION,
+      node: process.versions.node,
+      spec: runtime.layout.specName,
+    })
+    metrics.gauge('weir_intake_rows', this.intake.length)
+    metrics.gauge('weir_journal_line', engine.nextLine - 1)
+    metrics.gauge('weir_stream_time_seconds', engine.clockMs / 1_000)
+    metrics.gauge('weir_state_bytes', stateBytes)
+    metrics.gauge('weir_state_entities', entities)
+    metrics.gauge('weir_state_tiled_entities', tiledEntities)
+    metrics.gauge('weir_checkpoint_age_seconds', (wallClock.now() - this.lastWholeCheckpointMs) / 1_000)
+    if (threshold.mode !== 'cost') metrics.gauge('weir_threshold', threshold.review)
+    if (champion !== null) {
+      metrics.gauge('weir_model_info', 1, { version: champion.modelVersion, provider: champion.provider })
+    }
+    metrics.gauge('weir_rules_info', 1, { version: runtime.rules.version })
+    for (const [field, count] of this.tokenizer.replaced) {
+      metrics.count('weir_card_numbers_replaced_total', count - (this.replacedBefore.get(field) ?? 0), { field })
+      this.replacedBefore.set(field, count)
+    }
+    return metrics.text()
+  }
+
   /** Checks the rules file and puts it in force. @throws WeirError RULES_INVALID and changes nothing */
   async reloadRules(): Promise<{ readonly version: string; readonly rules: number }> {
     const rules = readRules(this.config)
@@ -316,9 +351,12 @@ export class Service {
   private async stepCheckpoint(nextLine: number): Promise<void> {
     if (this.checkpoints.active) {
       try {
-        if (await this.checkpoints.step(CHECKPOINT_PAGES_A_SLICE)) await this.retain()
+        if (!(await this.checkpoints.step(CHECKPOINT_PAGES_A_SLICE))) return
+        this.lastWholeCheckpointMs = wallClock.now()
+        await this.retain()
       } catch (error) {
         // The journal still rebuilds the state; only a restart would take longer.
+        this.metrics.count('weir_checkpoint_failures_total')
         this.context.logger.warn(`a checkpoint could not be written: ${messageOf(error)}`)
       }
       return

@@ -200,7 +200,7 @@ export function text({ made, gate, test }: Trained, folder: string | null): stri
   const contenders = { [manifest.version]: manifest.evaluation?.metrics ?? {}, ...manifest.evaluation?.comparedWith }
   const rows = Object.entries(contenders).map(
     ([name, metrics]) =>
-      `  ${name.padEnd(28)}${figure(metrics, 'average_precision')}${figure(metrics, 'value_recall')}\n`,
+      `  ${name.padEnd(28)}${figure(metrics, 'average_precision')}${figure(metrics, 'value_recall_at_budget')}\n`,
   )
   return [
     `\n${manifest.version}: ${manifest.training.rows} rows, ${manifest.training.fraud} frauds, on ${manifest.training.backend}\n`,

@@ -9,7 +9,6 @@ export interface MetricEntry {
 
 /** From a tenth of a millisecond to ten seconds, about three a decade. */
 const SECONDS = [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10]
-const LONG_SECONDS = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1_800, 7_200]
 
 /** Every metric Weir gives out; a name that does not stand here cannot be counted. */
 export const METRICS = {
@@ -43,35 +42,20 @@ export const METRICS = {
     help: 'Time from taking a slice to its decisions being ready.',
     buckets: SECONDS,
   },
-  weir_slice_rows: { kind: 'gauge', help: 'Rows in the newest slice.' },
   weir_commit_seconds: { kind: 'histogram', help: 'Time for one commit to become durable.', buckets: SECONDS },
-  weir_stage_seconds_total: { kind: 'counter', help: 'Time spent in each stage of the path.', labels: ['stage'] },
   weir_intake_rows: { kind: 'gauge', help: 'Requests waiting to be taken into a slice.' },
-  weir_input_lag_records: {
-    kind: 'gauge',
-    help: 'Records in the input that were not folded yet.',
-    labels: ['topic', 'partition'],
-  },
   weir_journal_line: { kind: 'gauge', help: 'Number of the newest durable journal line.' },
   weir_stream_time_seconds: { kind: 'gauge', help: 'Clock of the newest journal line, seconds since 1970.' },
   weir_log_disk_full_total: { kind: 'counter', help: 'Times the path was paused because the disk was full.' },
-  weir_log_bytes: { kind: 'gauge', help: 'Size of the log on disk.' },
   weir_state_bytes: { kind: 'gauge', help: 'Memory of the folded state.' },
-  weir_state_entities: { kind: 'gauge', help: 'Cards, merchants and other entities in the state.', labels: ['entity'] },
+  weir_state_entities: { kind: 'gauge', help: 'Cards, merchants and other entities in the state.' },
   weir_state_tiled_entities: {
     kind: 'gauge',
     help: 'Entities so busy that their windows are kept by the minute.',
-    labels: ['entity'],
   },
-  weir_checkpoint_seconds: { kind: 'histogram', help: 'Time to write one checkpoint.', buckets: LONG_SECONDS },
   weir_checkpoint_age_seconds: { kind: 'gauge', help: 'Age of the newest complete checkpoint.' },
   weir_checkpoint_failures_total: { kind: 'counter', help: 'Checkpoints that could not be written.' },
-  weir_recorder_rows_total: { kind: 'counter', help: 'Rows written to ClickHouse.', labels: ['table'] },
-  weir_recorder_block_seconds: {
-    kind: 'histogram',
-    help: 'Time to write one block to ClickHouse.',
-    buckets: LONG_SECONDS,
-  },
+  weir_recorder_rows_total: { kind: 'counter', help: 'Rows written to ClickHouse.' },
   weir_recorder_retries_total: {
     kind: 'counter',
     help: 'Blocks that ClickHouse did not take at once; each is sent again.',
@@ -87,16 +71,4 @@ export const METRICS = {
     labels: ['version', 'provider'],
   },
   weir_rules_info: { kind: 'gauge', help: 'Always 1; the rules in force stand in the label.', labels: ['version'] },
-  weir_retrain_runs_total: { kind: 'counter', help: 'Finished trainings by their outcome.', labels: ['outcome'] },
-  weir_retrain_seconds: {
-    kind: 'histogram',
-    help: 'Time of one training, comparison included.',
-    buckets: LONG_SECONDS,
-  },
-  weir_api_requests_total: {
-    kind: 'counter',
-    help: 'Requests answered, by route and status.',
-    labels: ['route', 'status'],
-  },
-  weir_api_seconds: { kind: 'histogram', help: 'Time to answer a request.', labels: ['route'], buckets: SECONDS },
 } as const satisfies Readonly<Record<string, MetricEntry>>

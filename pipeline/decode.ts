@@ -2,9 +2,7 @@ import type { Tokenizer } from '#infra/tokenizer.ts'
 import type { Codec } from '#schemas/codec.ts'
 import { LABEL, writeLabel, writeTransaction } from '#schemas/event-columns.ts'
 import { parseLabel, parseTransaction } from '#schemas/json-input.ts'
-import type { Label } from '#schemas/label.ts'
 import { baseFactors, type RateTable } from '#schemas/rates.ts'
-import type { Transaction } from '#schemas/transaction.ts'
 import { FRAME_BYTES } from '#schemas/wire-type.ts'
 import { type GuardLimits, guardLabel, guardTransaction } from './guard.ts'
 import {
@@ -46,7 +44,7 @@ export function createDecode(deps: DecodeDeps): Decode {
     for (let row = 0; row < slice.count; row++) {
       if (slice.outcome[row] !== ACCEPTED) continue
       const value = slice.value[row]!
-      const rejection = sizeProblem(value) ?? decodeRow(slice, row, value!, notAfterMs)
+      const rejection = sizeProblem(value) ?? decodeRow(slice, row, value, notAfterMs)
       slice.rejection[row] = rejection
       if (rejection !== null) slice.outcome[row] = REJECTED
     }
@@ -70,7 +68,7 @@ export function createDecode(deps: DecodeDeps): Decode {
       const read = isJson ? fromJson(value, parseLabel) : codec.label.tryDecode(value)
       if (read === null) return codec.label.failure
       if ('reason' in read) return read
-      const label = tokenizer.label(read as Label)
+      const label = tokenizer.label(read)
       const problem = trusting ? null : guardLabel(label, notAfterMs, limits)
       if (problem === null) writeLabel(slice.events, row, label)
       return problem
@@ -78,7 +76,7 @@ export function createDecode(deps: DecodeDeps): Decode {
     const read = isJson ? fromJson(value, parseTransaction) : codec.transaction.tryDecode(value)
     if (read === null) return codec.transaction.failure
     if ('reason' in read) return read
-    const transaction = tokenizer.transaction(read as Transaction)
+    const transaction = tokenizer.transaction(read)
     const factor = factors.get(transaction.currency)
     const amountBase = factor === undefined ? Number.NaN : Math.round(transaction.amount * factor)
     const problem = trusting ? null : guardTransaction(transaction, amountBase, notAfterMs, limits)

@@ -67,7 +67,7 @@ export class SeenIds {
       slot = (slot + 1) & mask
     }
     const at = this.head[0]!
-    if (this.head[1]! === this.capacity) {
+    if (this.head[1] === this.capacity) {
       this.remove(at)
       slot = this.freeSlot(lo)
     } else {

@@ -211,8 +211,10 @@ export class Engine {
 
   private async append(records: readonly RecordToAppend[]): Promise<void> {
     for (;;) {
+      const startedMs = performance.now()
       try {
         await this.deps.log.append(records)
+        this.deps.metrics.observe('weir_commit_seconds', (performance.now() - startedMs) / 1_000)
         return
       } catch (error) {
         if (!(error instanceof WeirError) || error.code !== 'LOG_DISK_FULL') throw error
@@ -251,19 +253,21 @@ interface SliceCounts {
   transactions: number
   labels: number
   repeated: number
-  rejected: number
-  flagged: number
+  readonly rejected: Map<string, number>
+  readonly flagged: Map<string, number>
 }
 
 function countRows(slice: Explained): SliceCounts {
-  const counts = { transactions: 0, labels: 0, repeated: 0, rejected: 0, flagged: slice.alerts.length }
+  const counts: SliceCounts = { transactions: 0, labels: 0, repeated: 0, rejected: new Map(), flagged: new Map() }
+  const add = (map: Map<string, number>, key: string): void => void map.set(key, (map.get(key) ?? 0) + 1)
   for (let row = 0; row < slice.count; row++) {
     const outcome = slice.outcome[row]
-    if (outcome === REJECTED) counts.rejected++
+    if (outcome === REJECTED) add(counts.rejected, slice.rejection[row]!.reason)
     else if (outcome === REPEATED) counts.repeated++
     else if (slice.events.kind[row] === LABEL) counts.labels++
     else counts.transactions++
   }
+  for (const { verdict } of slice.alerts) add(counts.flagged, verdict)
   return counts
 }
 
@@ -271,6 +275,6 @@ function reportSlice(metrics: Metrics, counts: SliceCounts): void {
   metrics.count('weir_events_total', counts.transactions)
   if (counts.labels > 0) metrics.count('weir_labels_total', counts.labels)
   if (counts.repeated > 0) metrics.count('weir_repeated_total', counts.repeated)
-  if (counts.rejected > 0) metrics.count('weir_dead_letters_total', counts.rejected)
-  if (counts.flagged > 0) metrics.count('weir_alerts_total', counts.flagged)
+  for (const [reason, count] of counts.rejected) metrics.count('weir_dead_letters_total', count, { reason })
+  for (const [verdict, count] of counts.flagged) metrics.count('weir_alerts_total', count, { verdict })
 }

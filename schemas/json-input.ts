@@ -1,6 +1,5 @@
 import { z } from 'zod'
 import { maskCardNumbers } from './card-number.ts'
-import { WeirError } from './errors.ts'
 import { FRAUD_TYPES, LABEL_SOURCES, type Label } from './label.ts'
 import { CHANNELS, ENTRY_MODES, TRANSACTION_DEFAULTS, TRANSACTION_KINDS, type Transaction } from './transaction.ts'
 
@@ -66,26 +65,6 @@ export function parseTransaction(input: unknown): Parsed<Transaction> {
 export function parseLabel(input: unknown): Parsed<Label> {
   const parsed = labelShape.safeParse(input)
   return parsed.success ? { ok: true, value: parsed.data } : problemOf(parsed.error)
-}
-
-/**
- * One JSON text as a transaction or, when it has a `fraud` field, a label.
- *
- * @throws WeirError INPUT_INVALID naming the field
- */
-export function parseEventJson(json: string, where: string): { transaction: Transaction } | { label: Label } {
-  let input: unknown
-  try {
-    input = JSON.parse(json)
-  } catch {
-    throw new WeirError('INPUT_INVALID', 'not valid JSON', { where, fix: 'Write one JSON object per line.' })
-  }
-  const isLabel = typeof input === 'object' && input !== null && 'fraud' in input
-  const parsed = isLabel ? parseLabel(input) : parseTransaction(input)
-  if (!parsed.ok) {
-    throw new WeirError('INPUT_INVALID', `field ${parsed.field}: ${parsed.problem}`, { where })
-  }
-  return isLabel ? { label: parsed.value as Label } : { transaction: parsed.value as Transaction }
 }
 
 function problemOf(error: z.ZodError): { readonly ok: false; readonly field: string; readonly problem: string } {

@@ -7,7 +7,6 @@ import { WeirError } from './errors.ts'
  * and a small batch with known answers. A model folder without a manifest that holds is not loaded.
  */
 export const MODEL_KINDS = ['lstm', 'logistic', 'trees', 'onnx'] as const
-export type ModelKind = (typeof MODEL_KINDS)[number]
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex digits')
 const epochMs = z.number().int().nonnegative()

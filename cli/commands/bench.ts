@@ -21,6 +21,7 @@ export interface BenchOptions {
   readonly spec?: string
   readonly model?: string
   readonly events?: number
+  readonly cards?: number
   readonly seconds?: number
 }
 
@@ -33,17 +34,18 @@ export function addBench(program: Command, start: Start): void {
       'Measures one thing on this machine and says what it ran on. Figures and their commands stand in BENCHMARKS.md; machines are noisy, so compare what one run gives.',
     )
     .option('-i, --input <file>', 'path: length-prefixed Avro records, rather than simulated ones')
-    .option('--spec <name>', 'features: default or lean (setting path.spec)')
-    .option('-m, --model <folder>', 'path: a model folder, rather than the champion')
-    .option('-n, --events <count>', 'events, rows, cards or requests', wholeNumber(1, 1e10))
-    .option('--seconds <count>', 'api: how long', wholeNumber(1, 86_400))
+    .option('--spec <name>', 'path, features, memory, restart, api: default or lean (setting path.spec)')
+    .option('-m, --model <model>', 'path: a version or a model folder, rather than the champion')
+    .option('-n, --events <count>', 'events that are measured, or rows or requests', wholeNumber(1, 1e10))
+    .option('--cards <count>', 'memory, restart: cards that the events are spread over', wholeNumber(1, 1e8))
+    .option('--seconds <count>', 'api, simulator: how long', wholeNumber(1, 86_400))
     .addHelpText(
       'after',
       `
 Examples:
   $ weir bench path --spec lean --json
   $ weir bench path --input events.avro --model models/shipped/lean
-  $ weir bench memory --events 1000000
+  $ weir bench memory --spec lean --cards 1000000 --events 6000000
   $ weir bench api --seconds 30`,
     )
     .action(

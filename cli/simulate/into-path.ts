@@ -1,7 +1,7 @@
 import { ACCEPTED, type Explained } from '#pipeline/slice.ts'
 import { isFlagged, VERDICTS } from '#schemas/decision.ts'
 import { AUTHORIZATION } from '#schemas/event-columns.ts'
-import { Simulator } from '#simulator/simulator.ts'
+import { Simulator, type Truth } from '#simulator/simulator.ts'
 import type { SimulateOptions } from '../commands/simulate.ts'
 import type { CommandContext } from '../context.ts'
 import { DemoSummary } from '../demo-summary.ts'
@@ -23,7 +23,7 @@ export async function simulateIntoPath(context: CommandContext, options: Simulat
     ...(options.closedLoop === undefined ? {} : { closedLoop: options.closedLoop }),
   })
   const summary = new DemoSummary()
-  const truth = new Map<string, boolean>()
+  const truth = new Map<string, Truth>()
   const path = await FreshPath.open(context, {
     rows: SLICE_ROWS,
     model: undefined,
@@ -40,7 +40,7 @@ export async function simulateIntoPath(context: CommandContext, options: Simulat
       await path.put(topics.labels, codec.label.encode(item.label))
       continue
     }
-    if (item.truth !== null) truth.set(item.transaction.transaction_id, item.truth.fraud)
+    if (item.truth !== null) truth.set(item.transaction.transaction_id, item.truth)
     await path.put(topics.transactions, codec.transaction.encode(item.transaction))
     if (++sent % SLICE_ROWS === 0) progress.update(sent)
   }
@@ -60,14 +60,16 @@ export async function simulateIntoPath(context: CommandContext, options: Simulat
   return 0
 }
 
-function judge(slice: Explained, truth: Map<string, boolean>, summary: DemoSummary, simulator: Simulator): void {
+function judge(slice: Explained, truth: Map<string, Truth>, summary: DemoSummary, simulator: Simulator): void {
   for (let row = 0; row < slice.count; row++) {
     if (slice.outcome[row] !== ACCEPTED || slice.events.kind[row] !== AUTHORIZATION) continue
     const id = slice.events.text.transaction_id[row]!
     const verdict = VERDICTS[slice.verdict[row]!]!
     simulator.decided(id, verdict === 'decline', isFlagged(verdict) && verdict !== 'decline')
+    const known = truth.get(id)
+    if (known === undefined || !known.approved) continue
     summary.add({
-      fraud: truth.get(id) ?? false,
+      fraud: known.fraud,
       amountBase: slice.events.amount_base[row]!,
       flagged: isFlagged(verdict),
       ruleRank: slice.ruleHits[row]!.length,

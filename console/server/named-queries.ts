@@ -88,7 +88,7 @@ function valueOf(query: NamedQuery, param: QueryParam, given: unknown): unknown 
     case 'Array(String)': {
       const list = typeof value === 'string' ? value.replace(/^\[|\]$/g, '').split(',') : value
       if (!Array.isArray(list) || !list.every((item) => typeof item === 'string')) throw refuse('a list of texts')
-      return (list as string[]).map((item) => item.trim()).filter((item) => item !== '')
+      return list.map((item) => item.trim()).filter((item) => item !== '')
     }
     default:
       if (typeof value !== 'string') throw refuse('a text')

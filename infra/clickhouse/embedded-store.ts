@@ -16,6 +16,12 @@ interface Waiting {
   readonly isAnalyst: boolean
 }
 
+/** A store whose engine is a process of its own. */
+export interface ProcessStore extends Store {
+  /** Of the engine; null while there is none. */
+  readonly pid: number | null
+}
+
 /** Requests under way at once; further ones wait. */
 const IN_FLIGHT_MAX = 32
 /** A child that keeps dying is not started for ever. */
@@ -26,14 +32,14 @@ const READY_MS_MAX = 60_000
  * ClickHouse embedded in a child process of its own. A child that dies is started again with the next request; what was
  * under way fails with STORE_UNAVAILABLE and may be sent again.
  */
-export async function openEmbeddedStore(folder: string): Promise<Store> {
+export async function openEmbeddedStore(folder: string): Promise<ProcessStore> {
   mkdirSync(folder, { recursive: true })
   const store = new EmbeddedStore(folder)
   await store.start()
   return store
 }
 
-class EmbeddedStore implements Store {
+class EmbeddedStore implements ProcessStore {
   private readonly folder: string
   private child: ChildProcess | null = null
   private starting: Promise<void> | null = null
@@ -47,7 +53,6 @@ class EmbeddedStore implements Store {
     this.folder = folder
   }
 
-  /** Process id of the engine; null while there is none. */
   get pid(): number | null {
     return this.child?.pid ?? null
   }
@@ -130,7 +135,7 @@ class EmbeddedStore implements Store {
     const id = this.nextId++
     return new Promise((done, failed) => {
       this.waiting.set(id, { done, failed, isAnalyst: request.op === 'query' && request.access === 'analyst' })
-      child.send({ ...request, id } as ChildRequest, (error) => {
+      child.send({ ...request, id }, (error) => {
         if (error !== null) this.settle({ id, error: { code: 'GONE', message: 'the engine is gone' } })
       })
     })
@@ -147,7 +152,7 @@ class EmbeddedStore implements Store {
 
   private lost(child: ChildProcess, code: number | null, said: string): void {
     if (this.child === child) this.child = null
-    for (const [id, { failed }] of [...this.waiting]) {
+    for (const [id, { failed }] of Array.from(this.waiting)) {
       this.waiting.delete(id)
       failed(unavailable(this.folder, code, this.isClosed ? '' : said))
     }

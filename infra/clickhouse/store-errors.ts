@@ -18,7 +18,8 @@ export function plainStoreError(error: unknown): PlainStoreError {
   const safe = maskCardNumbers(
     text.split('\n')[0]!.replace(/'[^']*'/g, (quoted) => (quoted.length > 60 ? "'...'" : quoted)),
   )
-  return { code: `${typeof type === 'string' ? type : (code ?? 'ERROR')}`, message: safe.slice(0, 400) }
+  const name = typeof type === 'string' ? type : typeof code === 'string' ? code : 'ERROR'
+  return { code: name, message: safe.slice(0, 400) }
 }
 
 /** Faults of the engine or the machine; anything else is about the query itself. */

@@ -22,9 +22,6 @@ export const METRIC_NAMES = [
 ] as const
 export type MetricName = (typeof METRIC_NAMES)[number]
 
-/** Figures that are better when smaller. */
-export const SMALLER_IS_BETTER: ReadonlySet<MetricName> = new Set(['false_positives_per_fraud', 'calibration_error'])
-
 export interface Costs {
   /** Share of a caught fraud's amount that is saved. */
   readonly recoveredShare: number

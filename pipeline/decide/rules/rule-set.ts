@@ -90,7 +90,7 @@ export function compileRules(text: string, file: string, context: RulesContext):
     const issue = parsed.error.issues[0]!
     const node = document.getIn(issue.path, true) as YamlNode | undefined
     throw new WeirError('RULES_INVALID', `${issue.path.join('.') || '(file)'}: ${issue.message}`, {
-      where: placed(node ?? (document.contents as YamlNode)),
+      where: placed(node ?? document.contents),
       fix: 'A rule has id, when, action, reason, text and owner; mode, expires and specs if wanted.',
     })
   }

@@ -36,7 +36,7 @@ test('masking keeps everything else as it was', () => {
 test('changing one digit of a card number breaks its check digit', () => {
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 15 }), fc.integer({ min: 1, max: 9 }), (place, change) => {
-      const digits = [...'4111111111111111']
+      const digits = '4111111111111111'.split('')
       digits[place] = String((Number(digits[place]) + change) % 10)
       assert.ok(!passesLuhn(digits.join('')))
     }),

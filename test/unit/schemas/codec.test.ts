@@ -121,5 +121,5 @@ test('a schema the reader cannot read is refused by name, with the field', () =>
 
 function withWriter(id: number, json: string): SchemaSource {
   const own = createFileSchemas(new URL('../../../schemas/kafka', import.meta.url).pathname)
-  return { own: own.own, byId: (asked) => (asked === id ? json : own.byId(asked)) }
+  return { own: (name) => own.own(name), byId: (asked) => (asked === id ? json : own.byId(asked)) }
 }

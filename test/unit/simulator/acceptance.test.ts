@@ -9,6 +9,8 @@ const run = runSimulator({ preset: 'demo', seed: 7, startMs: Date.UTC(2025, 0, 6
 /** The rates of fraud speak of what the issuer approved, and so does what one field may tell. */
 const approved = run.authorizations.filter(({ truth }) => truth.approved)
 const isFraud = approved.map(({ truth }) => truth.fraud)
+/** A quarter of the honest rows gives the same areas in a quarter of the time. */
+const sampled = approved.filter(({ truth }, i) => truth.fraud || i % 4 === 0)
 const frauds = approved.filter(({ truth }) => truth.fraud)
 const honest = run.authorizations.filter(({ truth }) => !truth.fraud)
 
@@ -131,8 +133,8 @@ const NUMBERS: Readonly<Record<string, (transaction: Transaction, amountBase: nu
 test('no number alone tells fraud', () => {
   for (const [name, read] of Object.entries(NUMBERS)) {
     const area = areaUnderCurve(
-      approved.map(({ transaction, amountBase }) => read(transaction, amountBase)),
-      isFraud,
+      sampled.map(({ transaction, amountBase }) => read(transaction, amountBase)),
+      sampled.map(({ truth }) => truth.fraud),
     )
     assert.ok(Math.max(area, 1 - area) <= AREA_MAX, `${name} has an area of ${area}`)
   }
@@ -163,6 +165,7 @@ test('no word alone tells fraud, by what the first half of the run teaches about
     const scores: number[] = []
     const actual: boolean[] = []
     for (let i = half; i < approved.length; i++) {
+      if (!isFraud[i]! && i % 4 !== 0) continue
       const counts = seen.get(read(approved[i]!.transaction))
       if (counts === undefined && IDENTITIES.includes(name)) continue
       scores.push(counts === undefined ? prior : (counts.frauds + 20 * prior) / (counts.rows + 20))

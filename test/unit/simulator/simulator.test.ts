@@ -18,7 +18,7 @@ function hashOf(options: SimulatorOptions, items: number): string {
 }
 
 test('the same seed gives the same stream, another seed another', () => {
-  assert.equal(hashOf(DEMO, 5_000), hashOf(DEMO, 5_000))
+  assert.equal(hashOf(DEMO, 2_000), hashOf(DEMO, 2_000))
   assert.notEqual(hashOf(DEMO, 200), hashOf({ ...DEMO, seed: 12 }, 200))
 })
 
@@ -41,7 +41,7 @@ test('items come in order of arrival, and nothing arrives before it happened', (
 
 test('every item is one that the reader of JSON accepts, and no field holds a card number', () => {
   const simulator = new Simulator({ ...DEMO, seed: 13 })
-  for (let i = 0; i < 5_000; i++) {
+  for (let i = 0; i < 2_000; i++) {
     const item = simulator.next()
     const parsed = item.kind === 'label' ? parseLabel(item.label) : parseTransaction(item.transaction)
     assert.ok(parsed.ok, JSON.stringify(parsed))
@@ -81,7 +81,7 @@ test('a fraud that was declined by whoever scores is never reported, others are'
   const stopped = new Set<string>()
   const reported = new Set<string>()
   let frauds = 0
-  for (let i = 0; i < 90_000; i++) {
+  for (let i = 0; i < 60_000; i++) {
     const item = simulator.next()
     if (item.kind === 'label') {
       reported.add(item.label.transaction_id)
@@ -93,7 +93,7 @@ test('a fraud that was declined by whoever scores is never reported, others are'
     stopped.add(transaction.transaction_id)
     simulator.decided(transaction.transaction_id, true, false)
   }
-  assert.ok(reported.size > 50)
+  assert.ok(reported.size > 30)
   assert.deepEqual(
     [...reported].filter((id) => stopped.has(id)),
     [],
@@ -171,13 +171,13 @@ test('the acquirer sees a sixth or so of the merchants, no accounts and short hi
 })
 
 test('what is held does not grow with the events gone by', () => {
-  const simulator = new Simulator({ ...DEMO, recentMax: 5_000 })
+  const simulator = new Simulator({ ...DEMO, accounts: 600, eventsPerDay: 500, recentMax: 5_000 })
   const holdingsAfter = (items: number): { planned: number; waiting: number; recent: number; offers: number } => {
     for (let i = 0; i < items; i++) simulator.next()
     return { ...simulator.holdings }
   }
-  const early = holdingsAfter(50_000)
-  const late = holdingsAfter(100_000)
+  const early = holdingsAfter(20_000)
+  const late = holdingsAfter(40_000)
   assert.equal(early.recent, 5_000)
   assert.equal(late.recent, 5_000)
   assert.ok(late.planned < early.planned * 1.4, `${early.planned} then ${late.planned} planned`)

@@ -53,28 +53,36 @@ export async function publishRandomModel(runtime: PathRuntime, slice: SliceBuffe
   return version
 }
 
-/** Encoded transactions as the next slice of partition 0, offsets from `offset` on. */
+/** Encoded events as the next slice of partition 0; labels go by their schema id. */
 export function fillSlice(
+  runtime: PathRuntime,
   slice: SliceBuffers,
-  topic: string,
   values: readonly Buffer[],
   from: number,
-  offset: number,
+  firstOffset = 0,
 ): Received {
-  const count = Math.min(slice.capacity, values.length - from)
-  slice.count = count
+  const { codec, topics } = runtime
+  slice.count = Math.min(slice.capacity, values.length - from)
   slice.line++
   slice.clockFollowsEvents = true
   slice.notAfterMs = Number.POSITIVE_INFINITY
-  for (let row = 0; row < count; row++) {
-    slice.topic[row] = topic
+  for (let row = 0; row < slice.count; row++) {
+    const value = values[from + row]!
+    slice.topic[row] = codec.label.isCurrent(value) ? topics.labels : topics.transactions
     slice.partition[row] = 0
-    slice.offset[row] = offset + row
-    slice.value[row] = values[from + row]!
+    slice.offset[row] = firstOffset + from + row
+    slice.value[row] = value
     slice.outcome[row] = ACCEPTED
     slice.rejection[row] = null
   }
   return reached(slice)
+}
+
+/** Brings the state forward, without scores and decisions. */
+export function foldAll(runtime: PathRuntime, slice: SliceBuffers, values: readonly Buffer[]): void {
+  for (let done = 0; done < values.length; done += slice.count) {
+    runtime.path.fold.run(fillSlice(runtime, slice, values, done))
+  }
 }
 
 /** Runs the work with a data folder of its own, which is gone afterwards. */

@@ -8,64 +8,60 @@ export interface AlertFigures {
   readonly falsePositivesPerFraud: number
 }
 
-/** One authorization that the issuer would have approved, so that money would be lost: a tried card that the issuer declines anyway costs nothing. */
+/**
+ * One authorization that the issuer would have approved, so that money would be lost: a tried card that the issuer
+ * declines anyway costs nothing.
+ */
 export interface Judged {
   readonly fraud: boolean
   /** Minor units of the base currency. */
   readonly amountBase: number
   readonly flagged: boolean
-  /** How strongly the live rules speak against it: 0 nothing, higher for harder actions and more hits. */
-  readonly ruleRank: number
+  /** Live rules that matched. */
+  readonly ruleHits: number
+  /** Probability of fraud; NaN where no model answered. */
+  readonly score: number
 }
 
-/**
- * Compares what was flagged with the rules alone at the same number of alerts: the events on which the rules speak most
- * strongly; where they are silent, the largest amounts.
- */
+/** Compares what was flagged, what the rules alone flag, and what the model finds with exactly as many alerts as the rules. */
 export class DemoSummary {
-  private readonly fraud: boolean[] = []
-  private readonly amount: number[] = []
-  private readonly flagged: boolean[] = []
-  private readonly ruleRank: number[] = []
+  private readonly events: Judged[] = []
 
   add(event: Judged): void {
-    this.fraud.push(event.fraud)
-    this.amount.push(event.amountBase)
-    this.flagged.push(event.flagged)
-    this.ruleRank.push(event.ruleRank)
+    this.events.push(event)
   }
 
   get frauds(): number {
-    return this.fraud.reduce((sum, fraud) => sum + (fraud ? 1 : 0), 0)
+    return this.events.reduce((sum, { fraud }) => sum + (fraud ? 1 : 0), 0)
   }
 
+  /** Rules, lists and model together, as decided. */
   decided(): AlertFigures {
-    return this.figures([...this.flagged.keys()].filter((i) => this.flagged[i]))
+    return this.figures(this.events.filter(({ flagged }) => flagged))
   }
 
   rulesAlone(): AlertFigures {
-    const alerts = this.decided().alerts
-    const order = [...this.ruleRank.keys()].sort(
-      (a, b) => this.ruleRank[b]! - this.ruleRank[a]! || this.amount[b]! - this.amount[a]! || a - b,
-    )
-    return this.figures(order.slice(0, alerts))
+    return this.figures(this.events.filter(({ ruleHits }) => ruleHits > 0))
   }
 
-  private figures(alerts: readonly number[]): AlertFigures {
-    let caught = 0
-    let caughtValue = 0
-    for (const i of alerts) {
-      if (!this.fraud[i]) continue
-      caught++
-      caughtValue += this.amount[i]!
-    }
-    const value = this.amount.reduce((sum, amount, i) => sum + (this.fraud[i] ? amount : 0), 0)
-    const frauds = this.frauds
+  /** The events with the highest scores, as many as the rules flag. */
+  modelAtSameAlerts(): AlertFigures {
+    const alerts = this.rulesAlone().alerts
+    const scored = this.events.filter(({ score }) => !Number.isNaN(score))
+    return this.figures(scored.sort((a, b) => b.score - a.score).slice(0, alerts))
+  }
+
+  private figures(alerts: readonly Judged[]): AlertFigures {
+    const caught = alerts.filter(({ fraud }) => fraud)
+    const money = (events: readonly Judged[]): number => events.reduce((sum, { amountBase }) => sum + amountBase, 0)
+    const frauds = this.events.filter(({ fraud }) => fraud)
+    const share = (part: number, whole: number): number => (whole === 0 ? 0 : Number((part / whole).toFixed(4)))
     return {
       alerts: alerts.length,
-      recall: frauds === 0 ? 0 : caught / frauds,
-      valueRecall: value === 0 ? 0 : caughtValue / value,
-      falsePositivesPerFraud: caught === 0 ? alerts.length : (alerts.length - caught) / caught,
+      recall: share(caught.length, frauds.length),
+      valueRecall: share(money(caught), money(frauds)),
+      falsePositivesPerFraud:
+        caught.length === 0 ? alerts.length : Number(((alerts.length - caught.length) / caught.length).toFixed(2)),
     }
   }
 }

@@ -185,7 +185,8 @@ class DemoFeed {
         fraud: truth.fraud,
         amountBase: slice.events.amount_base[row]!,
         flagged: isFlagged(verdict),
-        ruleRank: slice.ruleHits[row]!.length,
+        ruleHits: slice.ruleHits[row]!.length,
+        score: slice.score[row]!,
       })
     }
     this.waiting -= slice.count
@@ -203,6 +204,7 @@ function report(
 ): void {
   const scored = feed.summary.decided()
   const rulesAlone = feed.summary.rulesAlone()
+  const model = feed.summary.modelAtSameAlerts()
   const { stats, runtime } = service
   const document = {
     seed,
@@ -217,6 +219,7 @@ function report(
     alerts: stats.alertsTotal,
     weir: scored,
     rulesAlone,
+    modelAtSameAlerts: model,
     rowsInClickHouse: rows,
   }
   context.report(document, summaryText(document))
@@ -231,6 +234,7 @@ interface SummaryDocument {
   readonly alerts: number
   readonly weir: AlertFigures
   readonly rulesAlone: AlertFigures
+  readonly modelAtSameAlerts: AlertFigures
   readonly rowsInClickHouse: number
 }
 
@@ -241,9 +245,10 @@ function summaryText(summary: SummaryDocument): string {
   return [
     `\n${summary.events.toLocaleString('en')} events in ${summary.seconds} s: ${summary.eventsPerSecond.toLocaleString('en')} a second\n`,
     `${summary.rowsInClickHouse.toLocaleString('en')} rows in ClickHouse; model ${summary.model ?? 'none, rules alone'}\n\n`,
-    `  at the same number    alerts  recall   value  false/hit\n`,
+    `                        alerts  recall   value  false/hit\n`,
     row('rules and model', summary.weir),
     row('rules alone', summary.rulesAlone),
+    row('model, as many', summary.modelAtSameAlerts),
     `\n  recall and value: share of the ${summary.frauds} frauds that the issuer would have approved, by count and by money\n`,
   ].join('')
 }

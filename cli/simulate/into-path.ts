@@ -55,6 +55,7 @@ export async function simulateIntoPath(context: CommandContext, options: Simulat
     frauds: summary.frauds,
     weir: summary.decided(),
     rulesAlone: summary.rulesAlone(),
+    modelAtSameAlerts: summary.modelAtSameAlerts(),
   }
   context.report(document, `${JSON.stringify(document, null, 2)}\n`)
   return 0
@@ -72,7 +73,8 @@ function judge(slice: Explained, truth: Map<string, Truth>, summary: DemoSummary
       fraud: known.fraud,
       amountBase: slice.events.amount_base[row]!,
       flagged: isFlagged(verdict),
-      ruleRank: slice.ruleHits[row]!.length,
+      ruleHits: slice.ruleHits[row]!.length,
+      score: slice.score[row]!,
     })
     truth.delete(id)
   }

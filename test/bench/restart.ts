@@ -77,7 +77,7 @@ export async function benchRestart({ config: given, spec, cards, events }: Resta
       checkpointBytes,
       seconds,
       openLogSeconds,
-      recoverSeconds: seconds - openLogSeconds,
+      recoverSeconds: Number((seconds - openLogSeconds).toFixed(3)),
       cpuSeconds: (used.user + used.system) / 1e6,
       buildSeconds,
       rssBytes,

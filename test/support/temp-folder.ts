@@ -11,3 +11,9 @@ export async function inTempFolder<T>(work: (folder: string) => T | Promise<T>):
     rmSync(folder, { recursive: true, force: true })
   }
 }
+
+/** For a file's `before` and `after`. */
+export function newTempFolder(): { readonly path: string; readonly remove: () => void } {
+  const path = mkdtempSync(join(tmpdir(), 'weir-test-'))
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
+}

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { dataLockHolder } from '#infra/folder-lock.ts'
 import { isFlagged, VERDICTS } from '#schemas/decision.ts'
 import { AUTHORIZATION } from '#schemas/event-columns.ts'
@@ -119,7 +120,7 @@ async function runPaced(
     due -= count
     const tickMs = performance.now()
     if (count > 0) await feed.send(service, count)
-    await sleep(Math.max(0, TICK_MS - (performance.now() - tickMs)), stop)
+    await pause(Math.max(0, TICK_MS - (performance.now() - tickMs)), undefined, { signal: stop }).catch(() => {})
   }
 }
 
@@ -263,19 +264,5 @@ function untilStopped(stop: AbortSignal, service: Service): Promise<void> {
       if (signal.aborted) resolve()
       else signal.addEventListener('abort', () => resolve(), { once: true })
     }
-  })
-}
-
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms)
-    signal.addEventListener(
-      'abort',
-      () => {
-        clearTimeout(timer)
-        resolve()
-      },
-      { once: true },
-    )
   })
 }

@@ -1,6 +1,6 @@
 import { timingSafeEqual } from 'node:crypto'
 import fastifyStatic from '@fastify/static'
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { replyError } from './http-errors.ts'
 import type { ServicePorts } from './ports.ts'
 import { registerAdmin } from './routes/admin.ts'
@@ -20,19 +20,14 @@ export interface ApiOptions {
   readonly bodyBytesMax: number
   /** Host names under which the service may be called, besides loopback. */
   readonly hosts: readonly string[]
-  readonly logger?: FastifyBaseLogger
 }
 
 const LOOPBACK_HOSTS = ['127.0.0.1', 'localhost', '[::1]']
 
 /** The service's HTTP API and its page, not yet listening. */
 export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
-  const app = Fastify({
-    bodyLimit: options.bodyBytesMax,
-    disableRequestLogging: true,
-    forceCloseConnections: true,
-    ...(options.logger === undefined ? { logger: false } : { loggerInstance: options.logger }),
-  })
+  // No request log: addresses and bodies of requests are nobody's business.
+  const app = Fastify({ bodyLimit: options.bodyBytesMax, forceCloseConnections: true, logger: false })
   app.setErrorHandler((error, _request, reply) => replyError(reply, error))
   app.setNotFoundHandler((_request, reply) =>
     reply.code(404).send({ code: 'NOT_FOUND', message: 'there is nothing under this address' }),

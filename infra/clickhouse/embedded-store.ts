@@ -61,7 +61,7 @@ class EmbeddedStore implements ProcessStore {
     await this.send({ op: 'command', sql })
   }
 
-  async insert(table: string, columns: readonly string[], tsv: string, token: string): Promise<void> {
+  async insert(table: string, columns: readonly string[], tsv: string | Buffer, token: string): Promise<void> {
     await this.send({ op: 'insert', table, columns, tsv, token })
   }
 
@@ -136,9 +136,17 @@ class EmbeddedStore implements ProcessStore {
     return new Promise((done, failed) => {
       this.waiting.set(id, { done, failed, isAnalyst: request.op === 'query' && request.access === 'analyst' })
       child.send({ ...request, id }, (error) => {
-        if (error !== null) this.settle({ id, error: { code: 'GONE', message: 'the engine is gone' } })
+        if (error !== null) this.refuse(id, unavailable(this.folder, null, ''))
       })
     })
+  }
+
+  private refuse(id: number, error: WeirError): void {
+    const waiting = this.waiting.get(id)
+    if (waiting === undefined) return
+    this.waiting.delete(id)
+    this.queue.shift()?.()
+    waiting.failed(error)
   }
 
   private settle(reply: ChildReply): void {

@@ -9,7 +9,7 @@ export type ChildRequest =
       readonly op: 'insert'
       readonly table: string
       readonly columns: readonly string[]
-      readonly tsv: string
+      readonly tsv: string | Buffer
       readonly token: string
     }
   | {

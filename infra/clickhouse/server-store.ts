@@ -36,12 +36,12 @@ class ServerStore implements Store {
     await this.guarded(false, () => this.client.command({ query: sql }))
   }
 
-  async insert(table: string, columns: readonly string[], tsv: string, token: string): Promise<void> {
+  async insert(table: string, columns: readonly string[], tsv: string | Buffer, token: string): Promise<void> {
     await this.guarded(false, () =>
       this.client.insert({
         table,
         columns: columns as [string, ...string[]],
-        values: Readable.from([Buffer.from(tsv)], { objectMode: false }),
+        values: Readable.from([typeof tsv === 'string' ? Buffer.from(tsv) : tsv], { objectMode: false }),
         format: 'TabSeparated',
         clickhouse_settings: insertSettings(token),
       }),

@@ -17,7 +17,7 @@ export interface Store {
    *
    * @throws WeirError STORE_FAILED, STORE_UNAVAILABLE; the outcome is then unknown: send the same again
    */
-  insert(table: string, columns: readonly string[], tsv: string, token: string): Promise<void>
+  insert(table: string, columns: readonly string[], tsv: string | Buffer, token: string): Promise<void>
   /** A query of Weir's own. */
   query(sql: string, params?: QueryParams): Promise<QueryResult>
   /**

@@ -13,7 +13,13 @@ export interface Block {
   readonly firstLine: number
   readonly lastLine: number
   readonly rows: number
-  readonly tables: ReadonlyMap<RecordedTable, string>
+  readonly tables: ReadonlyMap<RecordedTable, TableRows>
+}
+
+export interface TableRows {
+  readonly rows: number
+  /** Tab-separated lines, UTF-8. */
+  readonly tsv: Buffer
 }
 
 /** Token under which a table's part of the block counts once, however often it is sent. */
@@ -31,7 +37,7 @@ export class BlockBuilder {
   private firstLine = -1
   private firstClock = 0
   private rows = 0
-  private tables = new Map<RecordedTable, string[]>()
+  private tables = new Map<RecordedTable, GrowingRows>()
 
   constructor(limits: BlockLimits) {
     this.limits = limits
@@ -42,9 +48,12 @@ export class BlockBuilder {
   }
 
   add(table: RecordedTable, row: string): void {
-    const rows = this.tables.get(table)
-    if (rows === undefined) this.tables.set(table, [row])
-    else rows.push(row)
+    let rows = this.tables.get(table)
+    if (rows === undefined) {
+      rows = new GrowingRows()
+      this.tables.set(table, rows)
+    }
+    rows.add(row)
     this.rows++
   }
 
@@ -57,11 +66,38 @@ export class BlockBuilder {
     const isFull = this.rows >= this.limits.rowsMax
     const isOld = line.clock - this.firstClock >= this.limits.clockMs
     if (!isFull && !isOld && line.pieces.length > 0) return null
-    const tables = new Map([...this.tables].map(([table, rows]) => [table, rows.join('')]))
+    const tables = new Map([...this.tables].map(([table, rows]) => [table, rows.done()]))
     const block = { firstLine: this.firstLine, lastLine: line.line, rows: this.rows, tables }
     this.firstLine = -1
     this.rows = 0
     this.tables = new Map()
     return block
+  }
+}
+
+const ROWS_A_CHUNK = 64
+
+/**
+ * Rows become bytes a few at a time: thousands of texts kept until a block closes would age in the heap, and joining them
+ * all at once would hold up the event loop.
+ */
+class GrowingRows {
+  private count = 0
+  private text = ''
+  private readonly chunks: Buffer[] = []
+
+  add(row: string): void {
+    this.text += row
+    if (++this.count % ROWS_A_CHUNK === 0) this.flush()
+  }
+
+  done(): TableRows {
+    this.flush()
+    return { rows: this.count, tsv: Buffer.concat(this.chunks) }
+  }
+
+  private flush(): void {
+    this.chunks.push(Buffer.from(this.text))
+    this.text = ''
   }
 }

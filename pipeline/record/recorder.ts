@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Store } from '#infra/clickhouse/store.ts'
 import type { Codec } from '#schemas/codec.ts'
 import { WeirError } from '#schemas/errors.ts'
@@ -167,7 +168,7 @@ export class Recorder {
 
   private async send(block: Block, signal: AbortSignal): Promise<void> {
     const { store, metrics } = this.deps
-    for (const [table, tsv] of block.tables) {
+    for (const [table, { tsv }] of block.tables) {
       await this.untilDone(signal, () => store.insert(table, COLUMNS[table], tsv, blockToken(block, table)))
     }
     const done = await this.untilDone(signal, async () => {
@@ -177,7 +178,7 @@ export class Recorder {
     })
     if (done === null) return
     this.completeLine = block.lastLine
-    this.rowsRecorded += countLines(block.tables.get('weir.scored_transactions') ?? '')
+    this.rowsRecorded += block.tables.get('weir.scored_transactions')?.rows ?? 0
     metrics.gauge('weir_recorder_complete_line', block.lastLine)
     metrics.count('weir_recorder_rows_total', block.rows)
     for (const wake of this.wakes.splice(0)) wake()
@@ -195,7 +196,7 @@ export class Recorder {
         this.problem = error.message
         this.deps.metrics.count('weir_recorder_retries_total')
         if (signal.aborted) return null
-        await pause(pauseMs, signal)
+        await sleep(pauseMs, undefined, { signal }).catch(() => {})
       }
     }
   }
@@ -247,24 +248,4 @@ class Stream {
   close(): void {
     this.reader.close()
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms)
-    signal.addEventListener(
-      'abort',
-      () => {
-        clearTimeout(timer)
-        resolve()
-      },
-      { once: true },
-    )
-  })
-}
-
-function countLines(tsv: string): number {
-  let lines = 0
-  for (let at = tsv.indexOf('\n'); at >= 0; at = tsv.indexOf('\n', at + 1)) lines++
-  return lines
 }

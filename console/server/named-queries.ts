@@ -81,8 +81,9 @@ function valueOf(query: NamedQuery, param: QueryParam, given: unknown): unknown 
   }
   switch (param.type) {
     case 'UInt32': {
-      const number = Number(value)
-      if (!Number.isInteger(number) || number < 0 || number > 4_294_967_295) throw refuse('a whole number from 0')
+      const number = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value
+      if (typeof number !== 'number' || !Number.isInteger(number) || number < 0 || number > 4_294_967_295)
+        throw refuse('a whole number from 0')
       return number
     }
     case 'Array(String)': {

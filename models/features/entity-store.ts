@@ -41,6 +41,9 @@ const EXACT_MS = 3_600_000
 
 /** Pages of a chunk of exact rows: a ring of the largest size fits. */
 const EXACT_PAGES = 4
+/** Newest rows whose amounts an event looks at, and doubles of a cache line. */
+const AMOUNT_ROWS = 32
+const LINE_DOUBLES = 8
 const HEADERS_SHIFT = 11
 const HEADERS_MASK = (1 << HEADERS_SHIFT) - 1
 
@@ -138,15 +141,40 @@ export class EntityStore extends EventRows {
     return this.index.placeAt(lo) - 1
   }
 
-  /** Reads the header of a guessed entity. */
-  warmHeader(slot: number): number {
-    return this.headerWord(slot, HASH_LO) + this.headerWord(slot, this.headerWords - 1)
+  /** Reads the header of a guessed entity; gives something that depends on it, as the next one does. */
+  readHeader(slot: number): number {
+    return this.headerWord(slot, HASH_LO) ^ this.headerWord(slot, this.headerWords - 1)
   }
 
-  /** Reads what the next event of a guessed entity will ask for; changes nothing but the cursor. */
-  warm(slot: number): number {
-    this.load(slot)
-    return this.warmRows()
+  /** Reads the oldest and the newest times and the newest amounts of a guessed entity, without opening it. */
+  readRows(slot: number): number {
+    const cls = this.headerWord(slot, CLASS)
+    if (cls === 0) return 0
+    const block = this.headerWord(slot, BLOCK)
+    const head = this.headerWord(slot, HEAD)
+    const capacity = this.rows[cls - 1]!
+    const { hasAmounts } = this.options
+    const arenaClass = cls - 1
+    if (cls > this.exactClasses) return 0
+    const u32 = this.exactBlocks.u32[this.exactBlocks.chunkOf(block)]!
+    const sums = this.exactBlocks.wordOf(arenaClass, block)
+    const times = hasAmounts ? sums + capacity * 2 : sums
+    let last = head + this.headerWord(slot, COUNT) - 1
+    if (last >= capacity) last -= capacity
+    if (last < 0) return 0
+    let read = u32[times + last]! ^ u32[times + head]!
+    if (!hasAmounts) return read
+    for (let i = last; i >= 0 && i > last - AMOUNT_ROWS; i -= LINE_DOUBLES) read ^= u32[sums + i * 2]!
+    return read
+  }
+
+  /** Where the owner's extra words of a guessed entity are. */
+  headerOf(slot: number): Uint32Array {
+    return this.u32Headers[slot >>> HEADERS_SHIFT]!
+  }
+
+  headerAt(slot: number): number {
+    return (slot & HEADERS_MASK) * this.headerWords
   }
 
   /** Inserts a row where its time belongs, behind rows of the same time. Rows beyond the horizon are dropped or not taken. */

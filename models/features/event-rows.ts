@@ -270,19 +270,6 @@ export class EventRows {
     return -1
   }
 
-  /** Reads lines that the open entity's next event will ask for, so that they are near when it comes. */
-  protected warmRows(): number {
-    const { u32, f64, count } = this
-    if (count === 0) return 0
-    let sum = u32[this.timeAt + this.at(count - 1)]! + u32[this.timeAt + this.at(count >> 1)]!
-    sum += u32[this.timeAt + this.at(0)]!
-    if (this.columns.otherColumns > 0) sum += u32[this.otherAt + this.at(count - 1)]!
-    if (this.columns.hasFlags) sum += u32[this.flagsAt + this.at(count - 1)]!
-    if (!this.columns.hasAmounts) return sum
-    for (let row = count - 1; row >= 0 && row > count - WARM_ROWS; row -= 8) sum += f64[this.sumAt + this.at(row)]!
-    return sum
-  }
-
   /** Puts a row at its place; there is room, and the block was touched. */
   protected place(
     row: number,
@@ -530,6 +517,3 @@ export interface RowsPlace {
   readonly otherAt: number
   readonly eventsAt: number
 }
-
-/** Newest rows whose amounts an event looks at, and one more. */
-const WARM_ROWS = 40

@@ -101,7 +101,7 @@ export class Featurizer {
   private historyPairs: Float64Array = new Float64Array(0)
   private readonly inputHash = new InputHash()
   /** Takes what reading ahead has read, so that it is not found useless and left out. */
-  private readonly sink = new Float64Array(1)
+  private readonly sink = new Int32Array(1)
   private readonly set = new EpochSet(65_536)
   private readonly hash = new Hash64()
   private readonly habitEvent: HabitEvent = {
@@ -244,7 +244,7 @@ export class Featurizer {
    * to header to rows, so that the processor waits for many places of memory at once instead of one after the other.
    */
   private readAhead(events: EventColumns, outcome: Uint8Array, from: number, to: number): void {
-    let sum = 0
+    let read = 0
     for (let e = 0; e < this.entities.length; e++) {
       const entity = this.entities[e]!
       const { store } = entity.figures
@@ -257,14 +257,15 @@ export class Featurizer {
         batchLo[i] = hash.lo
         batchSlot[i] = has ? store.guess(hash.lo) : -1
       }
-      for (let i = 0; i < to - from; i++) if (batchSlot[i]! >= 0) sum += store.warmHeader(batchSlot[i]!)
+      for (let i = 0; i < to - from; i++) if (batchSlot[i]! >= 0) read ^= store.readHeader(batchSlot[i]!)
+      for (let i = 0; i < to - from; i++) if (batchSlot[i]! >= 0) read ^= store.readRows(batchSlot[i]!)
+      if (entity !== this.card) continue
       for (let i = 0; i < to - from; i++) {
-        if (batchSlot[i]! < 0) continue
-        sum += store.warm(batchSlot[i]!)
-        if (entity === this.card) sum += this.history.warm(store)
+        const slot = batchSlot[i]!
+        if (slot >= 0) read ^= this.history.readLines(store.headerOf(slot), store.headerAt(slot))
       }
     }
-    this.sink[0] = sum
+    this.sink[0] = read
   }
 
   /** Frees what was idle too long; a bounded number of steps. */

@@ -11,8 +11,8 @@ const COUNT = EXTRA_WORDS + 3
 export const HISTORY_HEADER_WORDS = 4
 
 const FIRST_ROWS = 2
-/** Doubles of a cache line. */
-const LINE_DOUBLES = 8
+/** Words of a cache line. */
+const LINE_WORDS = 16
 
 /**
  * The last K vectors of each card, sorted by event time: a late event is put in its place, and vectors already there stay
@@ -90,15 +90,17 @@ export class History {
     return count
   }
 
-  /** Reads the lines that `read` will ask for; gives something that depends on them. */
-  warm(card: EntityStore): number {
-    this.load(card)
-    if (this.cls === 0) return 0
-    const f64 = this.blocks.f64[this.chunk]!
-    const end = (this.vectors + this.capacity * this.width) >>> 1
-    let sum = 0
-    for (let i = this.times; i < end; i += LINE_DOUBLES) sum += f64[i]!
-    return sum
+  /** Reads the lines that `read` will ask for, of a card given by its header; gives something that depends on them. */
+  readLines(header: Uint32Array, word: number): number {
+    const cls = header[word + CLASS]!
+    if (cls === 0) return 0
+    const block = header[word + BLOCK]!
+    const u32 = this.blocks.u32[this.blocks.chunkOf(block)]!
+    const start = this.blocks.wordOf(cls - 1, block)
+    const end = start + this.rows[cls - 1]! * (2 + this.width)
+    let read = 0
+    for (let i = start; i < end; i += LINE_WORDS) read ^= u32[i]!
+    return read
   }
 
   /** Puts a vector of `[H]` numbers into the open card's history; one older than K newer ones is not kept. */

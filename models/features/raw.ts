@@ -1,6 +1,5 @@
 import { CHANNELS, ENTRY_MODES } from '#schemas/transaction.ts'
 import { AUTHORIZATION, type EventColumns, REFUND, VERIFICATION } from '#schemas/event-columns.ts'
-import { RAW_FEATURES, type RawFeature } from '#schemas/feature-spec.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 86_400_000
@@ -34,11 +33,6 @@ export function weekday(timeMs: number): number {
 function minuteOfDay(timeMs: number): number {
   return Math.floor((timeMs % DAY_MS) / 60_000)
 }
-
-/** Where each raw number stands in the array that `writeRaw` fills. */
-export const RAW_AT = Object.fromEntries(RAW_FEATURES.map((name, i) => [name, i])) as Readonly<
-  Record<RawFeature, number>
->
 
 /**
  * Numbers of the event itself, in the order of RAW_FEATURES, all of them.

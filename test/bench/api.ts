@@ -77,7 +77,11 @@ async function placeModel(config: Config, paths: DataPaths, spec: FeatureSpec): 
   const runtime = await openRuntime(config, paths, spec)
   const slice = new SliceBuffers(config.path.sliceRowsMax, runtime.layout)
   const next = eventMaker(ordinaryLoad(1_000, 100, 20_480))
-  foldAll(runtime, slice, Array.from({ length: 20_480 }, (_, n) => runtime.codec.transaction.encode(next(n))))
+  foldAll(
+    runtime,
+    slice,
+    Array.from({ length: 20_480 }, (_, n) => runtime.codec.transaction.encode(next(n))),
+  )
   await publishRandomModel(runtime, slice)
   await runtime.close()
 }
@@ -109,7 +113,9 @@ function requestBodies(count: number): Buffer[] {
   const next = eventMaker(ordinaryLoad(CARDS, MERCHANTS, count))
   return Array.from({ length: count }, (_, n) => {
     const given = Object.entries(next(n)).filter(
-      ([field, value]) => field !== 'event_time' && TRANSACTION_DEFAULTS[field as keyof Transaction & keyof typeof TRANSACTION_DEFAULTS] !== value,
+      ([field, value]) =>
+        field !== 'event_time' &&
+        TRANSACTION_DEFAULTS[field as keyof Transaction & keyof typeof TRANSACTION_DEFAULTS] !== value,
     )
     return Buffer.from(JSON.stringify(Object.fromEntries(given)))
   })
@@ -178,8 +184,8 @@ async function recorded({ address, token }: Target): Promise<number> {
     headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
     body: JSON.stringify({ sql: 'SELECT count() AS rows FROM scored_transactions' }),
   })
-  const text = await answer.text()
-  return Number(/"rows":\s*"?(\d+)|\[\s*\[\s*"?(\d+)/.exec(text)?.slice(1).find(Boolean) ?? Number.NaN)
+  const { rows } = (await answer.json()) as { readonly rows: readonly { readonly rows: unknown }[] }
+  return Number(rows[0]?.rows)
 }
 
 function figuresOf(run: Run, spec: string, recordedRows: number): ApiFigures {

@@ -6,7 +6,7 @@ import { type DataPaths, dataPaths } from '#infra/data-folder.ts'
 import { noMetrics } from '#infra/metrics.ts'
 import { createTokenizer } from '#infra/tokenizer.ts'
 import { PathRuntime, readRates, readRules } from '#cli/path-runtime.ts'
-import { ACCEPTED, type Received, reached, SliceBuffers } from '#pipeline/slice.ts'
+import { ACCEPTED, type Received, reached, type SliceBuffers } from '#pipeline/slice.ts'
 import type { Config } from '#schemas/config.ts'
 import type { FeatureSpec } from '#schemas/feature-spec.ts'
 import type { ControlType } from '#schemas/journal.ts'
@@ -86,7 +86,10 @@ export function foldAll(runtime: PathRuntime, slice: SliceBuffers, values: reado
 }
 
 /** Runs the work with a data folder of its own, which is gone afterwards. */
-export async function withDataFolder<T>(config: Config, work: (config: Config, paths: DataPaths) => Promise<T>): Promise<T> {
+export async function withDataFolder<T>(
+  config: Config,
+  work: (config: Config, paths: DataPaths) => Promise<T>,
+): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'weir-bench-'))
   try {
     const own = { ...config, dataFolder: folder }

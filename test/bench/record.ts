@@ -46,7 +46,9 @@ export async function benchRecord(rows: number = ROWS): Promise<Record<string, n
     try {
       await migrate(store, assetPath('schemas/clickhouse'))
       await record(log, store, codec, 0, WARM_LINES)
-      return await record(log, store, codec, WARM_LINES + 1, Math.ceil(rows / ROWS_A_LINE), () => cpuSecondsOf(store.pid))
+      return await record(log, store, codec, WARM_LINES + 1, Math.ceil(rows / ROWS_A_LINE), () =>
+        cpuSecondsOf(store.pid),
+      )
     } finally {
       await store.close()
       await log.close()
@@ -114,7 +116,15 @@ function recordsOf(codec: Codec, line: number, rows: number): RecordToAppend[] {
     key: null,
     value: codec.decision.encode(decisionOf(line, index)),
   }))
-  const piece = { topic: transactions, partition: 0, first, last: first + rows - 1, count: rows, rejected: [], repeated: [] }
+  const piece = {
+    topic: transactions,
+    partition: 0,
+    first,
+    last: first + rows - 1,
+    count: rows,
+    rejected: [],
+    repeated: [],
+  }
   // The last line has no input and closes the block.
   const pieces = rows === 0 ? [] : [piece]
   const value = codec.journalLine.encode({ line, term: 1, clock: clockOf(line), pieces, control: null })
@@ -195,7 +205,9 @@ function hex(n: number, salt: number): string {
 function cpuSecondsOf(pid: number | null): number {
   const ticksPerSecond = 100
   try {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ')
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ')
     return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
   } catch {
     return Number.NaN

@@ -13,7 +13,15 @@ import { SliceBuffers } from '#pipeline/slice.ts'
 import type { Config } from '#schemas/config.ts'
 import { WeirError } from '#schemas/errors.ts'
 import type { FeatureSpec } from '#schemas/feature-spec.ts'
-import { applyCause, CARD_DAYS, fillSlice, foldAll, openRuntime, publishRandomModel, withDataFolder } from './bench-runtime.ts'
+import {
+  applyCause,
+  CARD_DAYS,
+  fillSlice,
+  foldAll,
+  openRuntime,
+  publishRandomModel,
+  withDataFolder,
+} from './bench-runtime.ts'
 import { eventMaker } from './features.ts'
 
 export interface RestartOptions {
@@ -100,7 +108,9 @@ async function build(
   let made = 0
   const take = (count: number): Buffer[] =>
     Array.from({ length: count }, () => runtime.codec.transaction.encode(next(made++)))
-  while (made < events) foldAll(runtime, slice, take(Math.min(FOLDED_AT_ONCE, events - made)))
+  for (let left = events; left > 0; left -= FOLDED_AT_ONCE) {
+    foldAll(runtime, slice, take(Math.min(FOLDED_AT_ONCE, left)))
+  }
   await applyCause(runtime, 'model', { version: await publishRandomModel(runtime, slice) })
   await writeCheckpoint(runtime, paths, slice)
   const log = await openLog(config, paths)

@@ -77,7 +77,7 @@ function defineTests(): void {
     await clear(store)
     await store.insert(TABLE, COLUMNS[TABLE], rowsOf(['a'], 10), 'table:10-10')
     await store.insert(TABLE, COLUMNS[TABLE], rowsOf(['a'], 10), 'table:10-11')
-    assert.equal((await counts(store)).cards, 2)
+    assert.equal((await counts(store))['cards'], 2)
   })
 
   test('a token or a setting of one call is not there in the next', async () => {
@@ -117,7 +117,10 @@ function defineTests(): void {
     assert.deepEqual(rows, [{ transaction_id: "it's", one: 1 }])
     assert.deepEqual(columns[0], { name: 'transaction_id', type: 'String' })
     assert.equal(truncated, false)
-    assert.equal((await store.analystQuery('SHOW TABLES FROM weir')).rows.some((row) => row['name'] === 'alerts'), true)
+    assert.equal(
+      (await store.analystQuery('SHOW TABLES FROM weir')).rows.some((row) => row['name'] === 'alerts'),
+      true,
+    )
     assert.deepEqual((await store.analystQuery("SELECT 'file(; INTO OUTFILE' AS text")).rows, [
       { text: 'file(; INTO OUTFILE' },
     ])
@@ -130,7 +133,7 @@ function defineTests(): void {
     "SELECT FILE /* x */ ('/etc/passwd')",
     'SELECT "file"(\'/etc/passwd\')',
     'SELECT "f\\x69le"(\'/etc/passwd\')',
-    'SELECT `file`(\'/etc/passwd\')',
+    "SELECT `file`('/etc/passwd')",
     "SELECT $$'$$, file('/etc/passwd')",
     "SELECT \u201cfile\u201d('/etc/passwd')",
     "SELECT * FROM file('/etc/passwd', 'LineAsString')",
@@ -162,7 +165,7 @@ function defineTests(): void {
   }
 
   test('an analyst cannot lift the limits in the query itself', async () => {
-    for (const setting of ['readonly = 0', 'max_result_rows = 0', "max_memory_usage = 0"]) {
+    for (const setting of ['readonly = 0', 'max_result_rows = 0', 'max_memory_usage = 0']) {
       await refusalOf(store.analystQuery(`SELECT 1 SETTINGS ${setting}`), 'QUERY_INVALID')
     }
   })
@@ -221,7 +224,13 @@ function defineTests(): void {
     process.kill(pid, 'SIGKILL')
     assert.equal((await underWay).retryable, true)
     await untilDone(() => store.insert(TABLE, COLUMNS[TABLE], block, 'table:60-60'))
-    assert.deepEqual(await counts(store), { table: 3_000, merchants: 3_000, devices: 3_000, cards: 3_000, models: 3_000 })
+    assert.deepEqual(await counts(store), {
+      table: 3_000,
+      merchants: 3_000,
+      devices: 3_000,
+      cards: 3_000,
+      models: 3_000,
+    })
   })
 
   test('a person’s query under way when the engine is killed is not blamed on the person', async () => {

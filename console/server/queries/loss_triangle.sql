@@ -12,6 +12,8 @@ SELECT
     dateDiff('week', week, toDate(newest)) AS weeks_old
 FROM weir.transactions AS t
 LEFT JOIN weir.known AS k ON k.transaction_id = t.transaction_id
-WHERE t.kind = 'authorization' AND t.verdict != 'decline' AND t.event_time > newest - toIntervalWeek({weeks:UInt32})
+WHERE t.kind = 'authorization' AND t.verdict NOT IN ('decline', 'hold')
+  AND t.transaction_id NOT IN (SELECT transaction_id FROM weir.declined_by_issuer)
+  AND t.event_time > newest - toIntervalWeek({weeks:UInt32})
 GROUP BY week
 ORDER BY week

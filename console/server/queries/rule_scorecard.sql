@@ -1,5 +1,5 @@
 -- title: How each rule is doing, live and in shadow
--- describe: Hits, known fraud among them, money, and how many only this rule found.
+-- describe: Hits, known fraud among them, money, and how many neither the model nor another live rule found.
 -- param days: UInt32 = 30 | How many days back from the newest event
 WITH (SELECT max(event_time) FROM weir.scored_transactions) AS newest
 SELECT
@@ -21,10 +21,10 @@ FROM
         hit.2 AS mode,
         t.amount_base AS amount_base,
         k.fraud AS fraud,
-        length(t.rule_hits) = 1 AND ifNull(t.score < t.threshold, true) AS alone
+        length(t.rule_hits) = if(mode = 'live', 1, 0) AND ifNull(t.score < t.threshold, true) AS alone
     FROM weir.transactions AS t
     LEFT JOIN weir.known AS k ON k.transaction_id = t.transaction_id
     WHERE t.event_time > newest - toIntervalDay({days:UInt32})
 )
 GROUP BY rule, mode
-ORDER BY hits DESC, rule
+ORDER BY hits DESC, rule, mode

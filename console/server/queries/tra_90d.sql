@@ -14,4 +14,5 @@ SELECT
 FROM weir.transactions AS t
 LEFT JOIN weir.known AS k ON k.transaction_id = t.transaction_id
 WHERE t.kind = 'authorization' AND t.channel = 'ECOM' AND t.verdict NOT IN ('decline', 'hold')
+  AND t.transaction_id NOT IN (SELECT transaction_id FROM weir.declined_by_issuer)
   AND t.event_time > newest - toIntervalDay({days:UInt32})

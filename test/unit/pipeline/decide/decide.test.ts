@@ -60,7 +60,8 @@ function verdicts(slice: Decided): string[] {
   return Array.from(slice.verdict.subarray(0, slice.count), (verdict) => VERDICTS[verdict]!)
 }
 
-const decideWith = (policy: Policy, slice: Scored): Decided => createDecide(policy, new AlertBook(100, 0.3), 'spec')(slice)
+const decideWith = (policy: Policy, slice: Scored): Decided =>
+  createDecide(policy, new AlertBook(100, 0.3), 'spec')(slice)
 
 test('the hardest of live rules and score decides; shadow, expired and warming rules do not', () => {
   const decided = decideWith(
@@ -140,14 +141,14 @@ test('the cheapest action is that of the formula, worked out apart', () => {
       fc.boolean(),
       (p, amount, passed) => {
         const c = DEFAULT_COSTS
-      const good = amount * c.goodSaleMargin + c.goodSaleCost
-      const costs = {
-        approve: p * amount * (1 - c.recoveryShare) * (passed ? c.liabilityAfter3ds : 1),
-        review: c.reviewCost,
-        challenge: c.challengeCost + (1 - p) * c.challengeLossShare * good,
-        decline: (1 - p) * good,
-      }
-      const chosen = VERDICTS[cheapestVerdict(c, p, amount, passed)] as keyof typeof costs
+        const good = amount * c.goodSaleMargin + c.goodSaleCost
+        const costs = {
+          approve: p * amount * (1 - c.recoveryShare) * (passed ? c.liabilityAfter3ds : 1),
+          review: c.reviewCost,
+          challenge: c.challengeCost + (1 - p) * c.challengeLossShare * good,
+          decline: (1 - p) * good,
+        }
+        const chosen = VERDICTS[cheapestVerdict(c, p, amount, passed)] as keyof typeof costs
         assert.ok(costs[chosen] <= Math.min(...Object.values(costs)) + 1e-9)
       },
     ),

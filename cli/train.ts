@@ -83,6 +83,7 @@ export async function train(context: CommandContext, plan: TrainingPlan): Promis
     backend,
     champion: await runtime.registry.champion(runtime.layout.specName),
     alertsPerDay: plan.alertsPerDay,
+    fraudsMin: config.retrain.frauds,
     maturityDays: config.retrain.maturityDays,
     testDays: config.retrain.testDays,
     trainingDays: config.retrain.trainingDays,

@@ -29,6 +29,8 @@ export interface MakeModelOptions {
   readonly units: number
   readonly batchSize: number
   readonly alertsPerDay: number
+  /** Fewest known frauds in the training days. */
+  readonly fraudsMin: number
   /** Labels known by then were used, epoch milliseconds. */
   readonly labelsKnownByMs: number
   readonly genuineShare: number
@@ -67,9 +69,9 @@ export async function makeModel(
   options: MakeModelOptions,
 ): Promise<MadeModel> {
   const { training, validation, test } = split
-  expectFraud('training', training)
-  expectFraud('validation', validation)
-  expectFraud('test', test)
+  expectFraud('training', training, options.fraudsMin)
+  expectFraud('validation', validation, 1)
+  expectFraud('test', test, 1)
   const { seed, epochsMax, units, batchSize, onProgress, signal } = options
   const trained = await trainLstm(
     training,
@@ -222,13 +224,14 @@ function thresholdOf(test: Dataset, scores: Float32Array, alertsPerDay: number):
   return Math.min(1, Math.max(0, thresholdAtBudget(evaluationRows(test), scores, alertsPerDay)))
 }
 
-function expectFraud(name: string, dataset: Dataset): void {
-  if (fraudsOf(dataset) > 0 && fraudsOf(dataset) < dataset.count) return
+function expectFraud(name: string, dataset: Dataset, fraudsMin: number): void {
+  const frauds = fraudsOf(dataset)
+  if (frauds >= fraudsMin && frauds < dataset.count) return
   throw new WeirError(
     'TRAINING_FAILED',
-    `the ${name} days hold ${fraudsOf(dataset)} known frauds in ${dataset.count} rows`,
+    `the ${name} days hold ${frauds} known frauds in ${dataset.count} rows, ${fraudsMin} are needed`,
     {
-      fix: 'Wait for more labels, or take in more days.',
+      fix: 'Wait for more labels, take in more days, or lower retrain.frauds.',
     },
   )
 }

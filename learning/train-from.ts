@@ -38,6 +38,8 @@ export interface TrainFromOptions {
   readonly backend: TrainingBackend
   readonly champion: RegisteredModel | null
   readonly alertsPerDay: number
+  /** Fewest known frauds in the training days. */
+  readonly fraudsMin: number
   readonly maturityDays: number
   readonly testDays: number
   readonly trainingDays: number

@@ -48,6 +48,7 @@ export function createCommit(deps: CommitDeps): (slice: Explained, term: number)
     explored: null,
     scored_at: 0,
   }
+  const digits = Buffer.allocUnsafe(HASH_DIGITS)
   let estimateBytes = 1 << 16
 
   return function commit(slice, term) {
@@ -64,7 +65,7 @@ export function createCommit(deps: CommitDeps): (slice: Explained, term: number)
         records.push({ topic: topics.deadLetters, partition: 0, key: null, value: codec.deadLetter.encode(letter) })
       }
       if (slice.outcome[row] !== ACCEPTED || slice.events.kind[row] === LABEL) continue
-      fillTail(tail, slice, row)
+      fillTail(tail, slice, row, digits)
       const value = writer.write(codec, slice.body[row]!, tail)
       decisions[row] = value
       records.push({ topic: topics.decisions, partition: 0, key: null, value })
@@ -79,7 +80,7 @@ export function createCommit(deps: CommitDeps): (slice: Explained, term: number)
   }
 }
 
-function fillTail(tail: Mutable<DecisionTail>, slice: SliceBuffers, row: number): void {
+function fillTail(tail: Mutable<DecisionTail>, slice: SliceBuffers, row: number, digits: Buffer): void {
   const score = slice.score[row]!
   const threshold = slice.threshold[row]!
   const explored = slice.explored[row]!
@@ -95,16 +96,30 @@ function fillTail(tail: Mutable<DecisionTail>, slice: SliceBuffers, row: number)
   tail.list_hits = slice.listHits[row]!
   tail.model_version = isScored ? slice.modelVersion : ''
   tail.rules_version = slice.rulesVersion
-  tail.input_hash = isScored ? inputHash(slice, row) : ''
+  tail.input_hash = isScored ? inputHash(slice, row, digits) : ''
   tail.degraded = tail.verdict === 'none' ? '' : slice.degraded
   tail.explored = explored === explored ? explored : null
   tail.scored_at = slice.clock
 }
 
-/** 16 hex digits. */
-export function inputHash(slice: SliceBuffers, row: number): string {
-  const { inputHashHi, inputHashLo } = slice.features
-  return inputHashHi[row]!.toString(16).padStart(8, '0') + inputHashLo[row]!.toString(16).padStart(8, '0')
+/** 16 hex digits, put together in `digits`: numbers turned into text one by one take several times as long. */
+export function inputHash(slice: SliceBuffers, row: number, digits: Buffer = Buffer.allocUnsafe(HASH_DIGITS)): string {
+  let hi = slice.features.inputHashHi[row]!
+  let lo = slice.features.inputHashLo[row]!
+  for (let i = HASH_DIGITS / 2 - 1; i >= 0; i--) {
+    digits[i] = hexDigit(hi & 0xf)
+    digits[i + HASH_DIGITS / 2] = hexDigit(lo & 0xf)
+    hi >>>= 4
+    lo >>>= 4
+  }
+  return digits.toString('latin1', 0, HASH_DIGITS)
+}
+
+const HASH_DIGITS = 16
+
+/** The character code of a digit from 0 to 15. */
+function hexDigit(value: number): number {
+  return value < 10 ? 0x30 + value : 0x57 + value
 }
 
 /** Writes decisions one behind the other into one allocation a slice; a second one when the guess was too small. */

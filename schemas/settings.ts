@@ -37,7 +37,6 @@ export const SETTINGS = {
   ),
 
   log: {
-    home: oneOf('file', ['file', 'kafka'], 'Where the log lives; the file needs nothing else to run.'),
     segmentBytesMax: wholeNumber(
       268_435_456,
       1_048_576,
@@ -101,18 +100,6 @@ export const SETTINGS = {
       'Which features are computed: default (card, account, merchant, habits), lean (card and merchant, twice as fast), or a spec of your own.',
     ),
     sliceRowsMax: wholeNumber(1_024, 16, 16_384, 'Rows in one slice; larger ones gain no speed and lose cache.'),
-    commitIntervalMs: wholeNumber(
-      5,
-      0,
-      10_000,
-      'Slices of this time share one commit in catch-up; an fsync costs 0.2 ms, so 5 ms make it small and are not felt.',
-    ),
-    commitRowsMax: wholeNumber(
-      8_192,
-      16,
-      262_144,
-      'Rows in one commit at most; bounds the memory an unfinished commit holds.',
-    ),
     deduplicateIds: wholeNumber(
       4_000_000,
       1_024,
@@ -152,12 +139,6 @@ export const SETTINGS = {
       0,
       1_024,
       'Alerts of one slice whose reasons are computed at once, 1 to 2 ms each; the others when somebody looks.',
-    ),
-    entityIdleDays: wholeNumber(
-      90,
-      31,
-      3_650,
-      'A card, merchant or device not seen for so long is forgotten; longer than the longest window.',
     ),
   },
 
@@ -270,7 +251,6 @@ export const SETTINGS = {
   },
 
   recorder: {
-    enabled: yesNo(true, 'Write decisions, alerts and labels to ClickHouse.'),
     rowsMax: wholeNumber(
       5_000,
       1,

@@ -34,7 +34,7 @@ export function readNamedQueries(folder: string): readonly NamedQuery[] {
  *
  * @throws WeirError QUERY_INVALID naming the query or parameter and what is allowed
  */
-export function runNamedQuery(
+export async function runNamedQuery(
   store: Store,
   queries: readonly NamedQuery[],
   name: string,
@@ -56,7 +56,7 @@ export function runNamedQuery(
     throw new WeirError('QUERY_INVALID', `${name} has no parameter '${key}'`, { fix: `It takes ${names}.` })
   }
   const params = Object.fromEntries(query.params.map((param) => [param.name, valueOf(query, param, given[param.name])]))
-  return store.analystQuery(query.sql, params)
+  return await store.analystQuery(query.sql, params)
 }
 
 function parseNamedQuery(name: string, text: string): NamedQuery {

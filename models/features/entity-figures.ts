@@ -83,7 +83,10 @@ export class EntityFigures {
 
   /** Zeros, for an event that has no such key. */
   writeNone(into: Float32Array, row: number): void {
-    for (const { at } of this.windows) for (const column of at) into[row + column] = 0
+    for (let w = 0; w < this.windows.length; w++) {
+      const { at } = this.windows[w]!
+      for (let i = 0; i < at.length; i++) into[row + at[i]!] = 0
+    }
   }
 
   /** @param events how many are in the window, at least 1 */

@@ -15,7 +15,7 @@ import { CARD_TRAIT_WORDS, type CardColumns, Habit, type HabitEvent, MERCHANT_WO
 import { History, HISTORY_HEADER_WORDS } from './history.ts'
 import { HistoryVector } from './history-vector.ts'
 import { InputHash } from './input-hash.ts'
-import { hashKey } from './keys.ts'
+import { hashId, hashKey } from './keys.ts'
 import { KnownLabels, knownFraudColumns } from './known-labels.ts'
 import { layoutOf } from './layout.ts'
 import { countsInWindows, writeRaw } from './raw.ts'
@@ -249,9 +249,12 @@ export class Featurizer {
       const entity = this.entities[e]!
       const { store } = entity.figures
       const { hash, batchHi, batchLo, batchHas, batchSlot } = entity
+      const { fields } = entity.figures.spec
+      const ids = fields.length === 1 && fields[0] !== 'account_id' ? events.text[fields[0]!] : null
       for (let row = from; row < to; row++) {
         const i = row - from
-        const has = outcome[row] === 0 && isScoredKind(events.kind[row]!) && this.hashEntity(entity, events, row)
+        const isScored = outcome[row] === 0 && isScoredKind(events.kind[row]!)
+        const has = isScored && (ids === null ? this.hashEntity(entity, events, row) : hashId(hash, ids, row))
         batchHas[i] = has ? 1 : 0
         batchHi[i] = hash.hi
         batchLo[i] = hash.lo

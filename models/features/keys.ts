@@ -15,3 +15,11 @@ export function hashKey(hash: Hash64, events: EventColumns, row: number, fields:
   }
   return true
 }
+
+/** As `hashKey`, for a key of one field whose column is at hand. */
+export function hashId(hash: Hash64, ids: readonly string[], row: number): boolean {
+  const id = ids[row]!
+  if (id === '') return false
+  hash.ofText(id)
+  return true
+}

@@ -74,7 +74,15 @@ test('queue_today: hits of one open alert are one line, with what is at stake; j
   await fill({
     alerts: [
       { ...at, ...first, event_time: NOON_MS - MINUTE_MS, amount_base: 1_000, expected_loss: 750, score: 0.5 },
-      { ...at, ...first, alert_id: 'a2', transaction_id: 'ta2', reasons: [early, late], amount_base: 500, expected_loss: 900 },
+      {
+        ...at,
+        ...first,
+        alert_id: 'a2',
+        transaction_id: 'ta2',
+        reasons: [early, late],
+        amount_base: 500,
+        expected_loss: 900,
+      },
       // the first again, at another place in the journal
       { ...at, ...first, event_time: NOON_MS - MINUTE_MS, amount_base: 1_000, expected_loss: 750, score: 0.5 },
       { ...at, alert_id: 'b1', open_alert_id: 'b1', transaction_id: 'tb', expected_loss: 5_000 },
@@ -184,7 +192,12 @@ test('rule_scorecard: hits and known fraud of each rule, and what nothing else w
       { transaction: { transaction_id: 't4' }, shadow_hits: ['s1'], amount_base: 2_000 },
       { transaction: { transaction_id: 't5' }, rule_hits: ['r1'], shadow_hits: ['s1'] },
     ],
-    labels: [{ transaction_id: 't1' }, { transaction_id: 't2' }, { transaction_id: 't3', fraud: false }, { transaction_id: 't4' }],
+    labels: [
+      { transaction_id: 't1' },
+      { transaction_id: 't2' },
+      { transaction_id: 't3', fraud: false },
+      { transaction_id: 't4' },
+    ],
   })
   const figures = { precision: 0.5, known_frauds: 1 }
   assert.deepEqual((await ask('rule_scorecard')).rows, [
@@ -238,7 +251,15 @@ test('testing_now: merchants where many cards are tried in ten minutes, with wha
   })
   const ten_minutes = '2026-01-15 12:00:00'
   assert.deepEqual((await ask('testing_now', { cards: 3 })).rows, [
-    { merchant_id: 'm1', ten_minutes, cards: 4, attempts: 4, declined_share: 0.75, tiny_share: 1, bins: ['400000', '400001'] },
+    {
+      merchant_id: 'm1',
+      ten_minutes,
+      cards: 4,
+      attempts: 4,
+      declined_share: 0.75,
+      tiny_share: 1,
+      bins: ['400000', '400001'],
+    },
     { merchant_id: 'm3', ten_minutes, cards: 3, attempts: 3, declined_share: 0.333, tiny_share: 0, bins: [] },
   ])
 })
@@ -269,8 +290,22 @@ test('common_point: where the cards met before their fraud, and not where the fr
   })
   const expected = [
     // (2 of 2 victims) / (3 of 6 cards)
-    { merchant_id: 'skimmer', shared_by: 2, cards_seen: 3, lift: 2, first_seen: '2026-01-07 12:00:00.000', last_seen: '2026-01-07 12:00:00.000' },
-    { merchant_id: 'market', shared_by: 2, cards_seen: 6, lift: 1, first_seen: '2026-01-06 12:00:00.000', last_seen: '2026-01-06 12:00:00.000' },
+    {
+      merchant_id: 'skimmer',
+      shared_by: 2,
+      cards_seen: 3,
+      lift: 2,
+      first_seen: '2026-01-07 12:00:00.000',
+      last_seen: '2026-01-07 12:00:00.000',
+    },
+    {
+      merchant_id: 'market',
+      shared_by: 2,
+      cards_seen: 6,
+      lift: 1,
+      first_seen: '2026-01-06 12:00:00.000',
+      last_seen: '2026-01-06 12:00:00.000',
+    },
   ]
   assert.deepEqual((await ask('common_point', { cards: ['v1', 'v2'] })).rows, expected)
   assert.deepEqual((await ask('common_point')).rows, expected)
@@ -293,7 +328,13 @@ test('linked: what shared a device or an address, with what is known of it', asy
     ],
     labels: [{ transaction_id: 't-b' }],
   })
-  const of = (card_id: string, devices: string[], addresses: string[], flagged: number, known_frauds: number): unknown => ({
+  const of = (
+    card_id: string,
+    devices: string[],
+    addresses: string[],
+    flagged: number,
+    known_frauds: number,
+  ): unknown => ({
     card_id,
     devices,
     addresses,
@@ -312,7 +353,12 @@ test('linked: what shared a device or an address, with what is known of it', asy
 
 test('loss_triangle: fraud over approved value by week, and how much of it was known when', async () => {
   const monday = Date.UTC(2026, 0, 5, 12)
-  const paid = (transaction_id: string, event_time: number, more: Partial<Transaction> = {}, given: Given = {}): Given => ({
+  const paid = (
+    transaction_id: string,
+    event_time: number,
+    more: Partial<Transaction> = {},
+    given: Given = {},
+  ): Given => ({
     transaction: { transaction_id, event_time, amount: 10_000, ...more },
     ...given,
   })
@@ -321,10 +367,20 @@ test('loss_triangle: fraud over approved value by week, and how much of it was k
       ...['good', 'fraud 3 days', 'fraud 3 weeks', 'fraud 6 weeks'].map((id) => paid(id, monday)),
       paid('declined here', monday, {}, { verdict: 'decline' }),
       paid('declined there', monday),
-      paid('its outcome', monday, { kind: 'outcome', original_id: 'declined there', response_code: '05' }, { verdict: 'none' }),
+      paid(
+        'its outcome',
+        monday,
+        { kind: 'outcome', original_id: 'declined there', response_code: '05' },
+        { verdict: 'none' },
+      ),
       paid('refund', monday, { kind: 'refund' }),
       paid('this week', NOON_MS, { amount: 5_000 }),
-      paid('approved', NOON_MS, { kind: 'outcome', original_id: 'this week', response_code: '00' }, { verdict: 'none' }),
+      paid(
+        'approved',
+        NOON_MS,
+        { kind: 'outcome', original_id: 'this week', response_code: '00' },
+        { verdict: 'none' },
+      ),
       paid('declined at once', NOON_MS, { response_code: '05' }),
     ],
     labels: [
@@ -370,8 +426,26 @@ test('merchant_watch: merchants with known fraud or flagged events, from so many
   const first_seen = '2026-01-15 12:00:00.000'
   const category = '5411'
   assert.deepEqual((await ask('merchant_watch', { events: 2 })).rows, [
-    { merchant_id: 'm1', category, events: 4, amount: 40, flagged_share: 0.25, known_frauds: 1, fraud_bp: 2_500, first_seen },
-    { merchant_id: 'm4', category, events: 2, amount: 20, flagged_share: 0.5, known_frauds: 0, fraud_bp: 0, first_seen },
+    {
+      merchant_id: 'm1',
+      category,
+      events: 4,
+      amount: 40,
+      flagged_share: 0.25,
+      known_frauds: 1,
+      fraud_bp: 2_500,
+      first_seen,
+    },
+    {
+      merchant_id: 'm4',
+      category,
+      events: 2,
+      amount: 20,
+      flagged_share: 0.5,
+      known_frauds: 0,
+      fraud_bp: 0,
+      first_seen,
+    },
   ])
 })
 
@@ -387,7 +461,12 @@ test('tra_90d: fraud over the value of remote payments that went through, and th
       paid('in the shop', 1_000, { channel: 'POS' }),
       paid('held', 1_000, {}, { verdict: 'hold' }),
       paid('declined', 1_000),
-      paid('its outcome', 1_000, { kind: 'outcome', original_id: 'declined', response_code: '05' }, { verdict: 'none' }),
+      paid(
+        'its outcome',
+        1_000,
+        { kind: 'outcome', original_id: 'declined', response_code: '05' },
+        { verdict: 'none' },
+      ),
       paid('long ago', 1_000, { event_time: NOON_MS - 91 * DAY_MS }),
     ],
     labels: ['fraud', 'in the shop', 'held', 'declined', 'long ago'].map((transaction_id) => ({ transaction_id })),

@@ -109,6 +109,30 @@ function defineTests(): void {
     assert.deepEqual((await store.analystQuery('SELECT 1 AS one')).rows, [{ one: 1 }])
   })
 
+  test('texts with separators, quotes, escapes and placeholders come back as they were', async () => {
+    await clear(store)
+    const texts = [
+      '\t\n\r\b\f\0',
+      '\\',
+      "it's",
+      '\\N',
+      '\\t',
+      '{id:String}',
+      '; DROP TABLE x; --',
+      '€ ü 🂡',
+      "[',']",
+      '$$',
+    ]
+    const attributes = Object.fromEntries(texts.map((text) => [text, text]))
+    const rows = texts.map((transaction_id, index) =>
+      decisionRow(decisionOf({ line: 25, index, rule_hits: texts }, { transaction_id, attributes })),
+    )
+    await store.insert(TABLE, COLUMNS[TABLE], Buffer.from(rows.join('')), '')
+    const sql = `SELECT transaction_id, rule_hits, attributes FROM ${TABLE} ORDER BY index`
+    const expected = texts.map((transaction_id) => ({ transaction_id, rule_hits: texts, attributes }))
+    assert.deepEqual((await store.query(sql)).rows, expected)
+  })
+
   test('an analyst reads tables of weir with bound values', async () => {
     await clear(store)
     await store.insert(TABLE, COLUMNS[TABLE], rowsOf(["it's"], 30), '')
@@ -184,10 +208,11 @@ function defineTests(): void {
     const row = `${CARD}x\t${CARD}\ta\tb\n`
     const failures = [
       () => store.insert('weir.audit', ['at', 'who', 'what', 'detail'], row, ''),
-      () => store.insert(TABLE, COLUMNS[TABLE], rowsOf(['a'], 40).replace('card-1', CARD).replace('2026', 'x'), ''),
+      () =>
+        store.insert(TABLE, COLUMNS[TABLE], rowsOf(['a'], 40).replace('card-1', CARD).replace('\tEUR', 'x\tEUR'), ''),
       () => store.query(`SELECT toUInt8('4111-1111-1111-1111')`),
       () => store.query(`SELECT toDateTime(materialize('${CARD}abc'))`),
-      () => store.analystQuery(`SELECT toUInt8(materialize('${CARD}'))`),
+      () => store.analystQuery(`SELECT toUInt8(materialize('${CARD}x'))`),
       () => store.analystQuery(`SELECT nothing_of_the_kind_${CARD}`),
     ]
     for (const failure of failures) {

@@ -18,7 +18,7 @@ export async function openLocalTables({ config }: CommandContext): Promise<Table
   if (config.clickhouse.home === 'embedded' && !existsSync(folder)) {
     throw new WeirError('NOT_AVAILABLE', 'there are no tables in this data folder yet', {
       where: folder,
-      fix: 'Run `weir demo` or `weir run` first, or name another folder with --data.',
+      fix: 'Run `weir run` first, or name the demo: --data .weir/demo.',
     })
   }
   const queries = readNamedQueries(assetPath('console/server/queries'))

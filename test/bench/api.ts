@@ -54,6 +54,8 @@ export async function benchApi(options: ApiBenchOptions): Promise<ApiFigures> {
   return await withDataFolder(options.config, async (config, paths) => {
     await placeModel(config, paths, options.spec)
     const service = startService(options, paths)
+    const killWithUs = (): boolean => service.kill('SIGKILL')
+    process.once('exit', killWithUs)
     const agent = new Agent({ keepAlive: true, maxSockets: SOCKETS_MAX })
     try {
       const address = await ready(service, paths)
@@ -68,6 +70,7 @@ export async function benchApi(options: ApiBenchOptions): Promise<ApiFigures> {
     } finally {
       agent.destroy()
       await stop(service)
+      process.off('exit', killWithUs)
     }
   })
 }
@@ -182,8 +185,9 @@ async function recorded({ address, token }: Target): Promise<number> {
   const answer = await fetch(`${address.url}/v1/query`, {
     method: 'POST',
     headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
-    body: JSON.stringify({ sql: 'SELECT count() AS rows FROM scored_transactions' }),
+    body: JSON.stringify({ sql: 'SELECT count() AS rows FROM weir.scored_transactions' }),
   })
+  if (!answer.ok) throw new WeirError('STORE_FAILED', `the recorded rows could not be counted: ${await answer.text()}`)
   const { rows } = (await answer.json()) as { readonly rows: readonly { readonly rows: unknown }[] }
   return Number(rows[0]?.rows)
 }

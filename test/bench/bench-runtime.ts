@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { wallClock } from '#infra/clock.ts'
@@ -85,16 +85,22 @@ export function foldAll(runtime: PathRuntime, slice: SliceBuffers, values: reado
   }
 }
 
-/** Runs the work with a data folder of its own, which is gone afterwards. */
+/** Runs the work with a data folder of its own, which is gone afterwards, also when the measurement is stopped. */
 export async function withDataFolder<T>(
   config: Config,
   work: (config: Config, paths: DataPaths) => Promise<T>,
 ): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'weir-bench-'))
+  const folder = mkdtempSync(join(tmpdir(), 'weir-bench-'))
+  const remove = (): void => rmSync(folder, { recursive: true, force: true })
+  const stop = (): never => process.exit(EXIT_INTERRUPTED)
+  process.once('exit', remove).once('SIGINT', stop).once('SIGTERM', stop)
   try {
     const own = { ...config, dataFolder: folder }
     return await work(own, dataPaths(own))
   } finally {
-    await rm(folder, { recursive: true, force: true })
+    remove()
+    process.off('exit', remove).off('SIGINT', stop).off('SIGTERM', stop)
   }
 }
+
+const EXIT_INTERRUPTED = 130

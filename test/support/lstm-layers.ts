@@ -32,9 +32,8 @@ export function gradientsOf(tf: Tf, layer: LstmLayer, seed: number): Float32Arra
     )
   return tf.tidy(() => {
     const weight = made([rows, units])
-    const run = tf.valueAndGrads(
-      (...[x, kernel, recurrent, bias]: Tensor[]) =>
-        tf.sum(tf.mul(layer(x as Tensor3D, kernel as Tensor2D, recurrent as Tensor2D, bias!), weight)) as Scalar,
+    const run = tf.valueAndGrads((...[x, kernel, recurrent, bias]: Tensor[]) =>
+      tf.sum<Scalar>(tf.mul(layer(x as Tensor3D, kernel as Tensor2D, recurrent as Tensor2D, bias!), weight)),
     )
     const inputs = [[steps, rows, width], [width, 4 * units], [units, 4 * units], [4 * units]].map(made)
     const { value, grads } = run(inputs)

@@ -38,6 +38,10 @@ const BENCHES: Partial<Record<BenchName, Bench>> = {
     const { benchLog } = await import('#test/bench/log.ts')
     return await benchLog()
   },
+  async decide(context, options) {
+    const { benchDecide } = await import('#test/bench/decide.ts')
+    return benchDecide(featureSpecOf(context.config), options.events ?? 2_000_000)
+  },
   async simulator(_context, options) {
     const { benchSimulator } = await import('#test/bench/simulator.ts')
     return benchSimulator(options.seconds ?? 10)

@@ -25,11 +25,16 @@ export async function findDecision(store: Store, transactionId: string): Promise
       line: Number(line),
       index: Number(index),
       amount_base: Number(amount_base),
-      score,
-      threshold,
+      score: asWritten(score),
+      threshold: asWritten(threshold),
       verdict,
     } as object),
     ...({ rule_hits, shadow_hits, list_hits, model_version, rules_version, spec_hash, input_hash } as object),
-    ...({ degraded, explored, scored_at: Number(scored_at) } as object),
+    ...({ degraded, explored: asWritten(explored), scored_at: Number(scored_at) } as object),
   } as Decision
+}
+
+/** The tables print the shortest digits that give the same 32-bit number back. */
+function asWritten(value: unknown): number | null {
+  return value === null || value === undefined ? null : Math.fround(Number(value))
 }

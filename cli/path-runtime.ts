@@ -40,6 +40,12 @@ export interface PathRuntimeOptions {
   readonly alertsPerDay: number
 }
 
+/** Value of a `model` control. A score means little under another model's threshold, so a model may bring its own. */
+export interface ModelControl {
+  readonly version: string | null
+  readonly threshold?: Threshold
+}
+
 /** Records of the intake get this partition; others write to 0 and above 1. */
 export const INTAKE_PARTITION = 1
 
@@ -121,18 +127,18 @@ export class PathRuntime {
     const value: unknown = JSON.parse(control.value)
     switch (control.type) {
       case 'model':
-        await this.applyModel(value as { readonly version: string | null })
+        await this.applyModel(value as ModelControl)
         break
       default:
         this.applyNow(control.type, value)
     }
-    this.inForce.set(control.type, control)
+    this.remember(control)
   }
 
   /** While a journal is followed: what changes state takes effect at once, the rest is only remembered. */
   applyWhileFollowing(control: Control): void {
     if (control.type === 'rules' || control.type === 'rates') this.applyNow(control.type, JSON.parse(control.value))
-    this.inForce.set(control.type, control)
+    this.remember(control)
   }
 
   /** Makes effective what was only remembered. */
@@ -143,12 +149,28 @@ export class PathRuntime {
     }
   }
 
+  /** Loads a model as if it were to be used. @throws WeirError MODEL_NOT_FOUND, MODEL_INVALID */
+  async tryModel(version: string): Promise<void> {
+    const scorer = await this.openModel(version)
+    await scorer.close()
+  }
+
   compile(text: string, file: string): RuleSet {
     return compileRules(text, file, { layout: this.layout, lists: () => this.lists })
   }
 
   async close(): Promise<void> {
     await this.scorer?.close()
+  }
+
+  /** A model that brought its threshold is two causes from then on: the threshold may change without it. */
+  private remember(control: Control): void {
+    this.inForce.set(control.type, control)
+    if (control.type !== 'model') return
+    const { version, threshold } = JSON.parse(control.value) as ModelControl
+    if (threshold === undefined) return
+    this.inForce.set('model', { ...control, value: JSON.stringify({ version }) })
+    this.inForce.set('threshold', { type: 'threshold', value: JSON.stringify(threshold), sha256: '' })
   }
 
   private applyNow(type: ControlType, value: unknown): void {
@@ -184,18 +206,14 @@ export class PathRuntime {
   }
 
   /** The new one answers before the old one is let go. */
-  private async applyModel({ version }: { readonly version: string | null }): Promise<void> {
+  private async applyModel({ version, threshold }: ModelControl): Promise<void> {
+    const parsed = threshold === undefined ? null : parseThreshold(threshold)
     const before = this.scorer
     if (version === null) {
       this.scorer = null
       this.explain.setExplainer(null)
     } else {
-      const { folder } = await this.registry.show(version)
-      const scorer = await createOnnxScorer({
-        folder,
-        layout: this.layout,
-        provider: this.options.config.model.provider,
-      })
+      const scorer = await this.openModel(version)
       const explainer = createExplainer({
         scorer,
         manifest: scorer.manifest,
@@ -206,7 +224,14 @@ export class PathRuntime {
       this.explain.setExplainer((history, length, current) => explainer.explain(history, length, current))
     }
     this.path.score.setScorer(this.scorer)
+    const { decide } = this.path
+    if (parsed !== null) decide.setPolicy({ ...decide.policy(), threshold: parsed })
     await before?.close()
+  }
+
+  private async openModel(version: string): Promise<OnnxScorer> {
+    const { folder } = await this.registry.show(version)
+    return await createOnnxScorer({ folder, layout: this.layout, provider: this.options.config.model.provider })
   }
 
   private refuseOtherSpec({ hash }: { readonly hash: string }): void {

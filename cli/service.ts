@@ -14,7 +14,8 @@ import { createPrometheusMetrics, type PrometheusMetrics } from '#infra/promethe
 import { createTokenizer, loadTokenKey, type Tokenizer } from '#infra/tokenizer.ts'
 import { Consumer } from '#pipeline/consume.ts'
 import { BudgetController } from '#pipeline/decide/budget.ts'
-import { loadLists } from '#pipeline/decide/lists.ts'
+import { cleanLists, type Lists, loadLists, NO_LISTS } from '#pipeline/decide/lists.ts'
+import { BookRebuilder } from '#pipeline/decide/rebuild-book.ts'
 import { DEFAULT_COSTS, type Threshold } from '#pipeline/decide/threshold.ts'
 import { Engine } from '#pipeline/engine.ts'
 import { follow } from '#pipeline/follow.ts'
@@ -37,7 +38,7 @@ import { findDecision } from './find-decision.ts'
 import { LiveStats } from './live-stats.ts'
 import { openStore } from './store.ts'
 import { WEIR_VERSION } from './version.ts'
-import { INTAKE_PARTITION, PathRuntime, readRates, readRules } from './path-runtime.ts'
+import { INTAKE_PARTITION, type ModelControl, PathRuntime, readRates, readRules } from './path-runtime.ts'
 
 export interface ServiceOptions {
   readonly command: 'run' | 'demo'
@@ -292,50 +293,74 @@ export class Service {
 
   /** Checks the rules file and puts it in force. @throws WeirError RULES_INVALID and changes nothing */
   async reloadRules(): Promise<{ readonly version: string; readonly rules: number }> {
-    const rules = readRules(this.config)
+    const rules = this.withoutCardNumbers(readRules(this.config))
     const compiled = this.runtime.compile(rules.text, rules.file)
     await this.engine.control('rules', rules)
     return { version: compiled.version, rules: compiled.rules.length }
   }
 
+  /** @throws WeirError MODEL_NOT_FOUND, MODEL_INVALID and changes nothing */
   async promote(version: string, reason: string): Promise<void> {
     const { manifest } = await this.runtime.registry.show(version)
+    // Before it is written down: a journal that names a model that cannot run could not be followed.
+    await this.runtime.tryModel(version)
     await this.runtime.registry.promote(version, reason)
     await this.takeModel(version, manifest.thresholds.review)
   }
 
+  /** Back to the champion before, which may be the one that came with Weir; gives its version. */
   async rollback(reason: string): Promise<string> {
-    const { version } = await this.runtime.registry.rollback(this.runtime.layout.specName, reason)
-    if (version === null) throw new WeirError('MODEL_NOT_FOUND', 'there is no model to go back to')
-    const { manifest } = await this.runtime.registry.show(version)
+    const { registry, layout } = this.runtime
+    await registry.rollback(layout.specName, reason)
+    const champion = await registry.champion(layout.specName)
+    if (champion === null) throw new WeirError('MODEL_NOT_FOUND', 'there is no model to go back to')
+    const { version, manifest } = champion
+    await this.runtime.tryModel(version)
     await this.takeModel(version, manifest.thresholds.review)
     return version
   }
 
   /** Model and threshold change together: a score means little under another model's threshold. */
   private async takeModel(version: string, review: number): Promise<void> {
-    await this.engine.control('model', { version })
-    if (this.config.threshold.mode === 'budget')
-      await this.engine.control('threshold', { mode: 'budget', review, decline: null })
+    const isBudget = this.config.threshold.mode === 'budget'
+    const control: ModelControl = isBudget
+      ? { version, threshold: { mode: 'budget', review, decline: null } }
+      : { version }
+    await this.engine.control('model', control)
   }
 
   /** What files and registry say now goes into the journal where it differs from what is in force. */
   private async syncCauses(): Promise<void> {
-    const { config, runtime, engine, paths } = this
+    const { config, runtime, engine } = this
     const differs = (type: Control['type'], value: unknown): boolean =>
       runtime.inForce.get(type)?.value !== JSON.stringify(value)
-    const send = async (type: Control['type'], value: unknown): Promise<void> => {
+    const send = async (type: Control['type'], given: unknown): Promise<void> => {
+      const value = this.withoutCardNumbers(given)
       if (differs(type, value)) await engine.control(type, value)
     }
     await send('spec', { name: runtime.layout.specName, hash: runtime.layout.specHash })
     await send('rates', this.options.rates ?? readRates(config))
-    await send('lists', existsSync(paths.listsFile) ? { entries: loadLists(paths.listsFile).entries } : { entries: [] })
+    await send('lists', { entries: this.readLists().entries })
     await send('rules', readRules(config))
     const champion = await runtime.registry.champion(runtime.layout.specName)
-    const hadModel = runtime.inForce.get('model')?.value === JSON.stringify({ version: champion?.version ?? null })
-    await send('model', { version: champion?.version ?? null })
+    const model: ModelControl = { version: champion?.version ?? null }
     const threshold = firstThreshold(config, champion?.manifest.thresholds.review ?? 1)
-    if (config.threshold.mode !== 'budget' || !hadModel) await send('threshold', threshold)
+    if (differs('model', model)) await engine.control('model', { ...model, threshold } satisfies ModelControl)
+    else if (config.threshold.mode !== 'budget') await send('threshold', threshold)
+  }
+
+  /** Entries of the lists file, with tokens in place of card numbers: as events have them, and fit for the journal. */
+  private readLists(): Lists {
+    const { listsFile } = this.paths
+    if (!existsSync(listsFile)) return NO_LISTS
+    return cleanLists(loadLists(listsFile), (text) => this.tokenizer.text(text), listsFile)
+  }
+
+  /** What is written down holds tokens, which are also what a rule or list has to compare with. */
+  private withoutCardNumbers<T>(value: T): T {
+    const clean = (_key: string, part: unknown): unknown =>
+      typeof part === 'string' ? this.tokenizer.text(part) : part
+    return JSON.parse(JSON.stringify(value, clean)) as T
   }
 
   private onSlice(_line: JournalLine, slice: Explained): void {
@@ -458,6 +483,11 @@ export async function recover(deps: RecoverDeps): Promise<Recovered> {
     for (const { topic, partition, offset } of found.meta.positions) positions.set(topic, partition, offset)
     start = { nextLine: found.meta.line, term: found.meta.term, clock: found.meta.clock }
   }
+  // The alert book is not part of the folded state, since scores are not.
+  const alerts = log.reader({ topic: config.topics.alerts, partition: 0, offset: alertsOffset })
+  const rebuilder = new BookRebuilder(runtime.book, async () =>
+    (await alerts.read(1_024)).map(({ value }) => runtime.codec.alert.decode(value!)),
+  )
   const followed = await follow({
     log,
     codec: runtime.codec,
@@ -467,34 +497,15 @@ export async function recover(deps: RecoverDeps): Promise<Recovered> {
     sliceOf: (rows) => (rows <= deps.slice.capacity ? deps.slice : new SliceBuffers(rows, runtime.layout)),
     fromLine: start.nextLine,
     onControl: (control) => runtime.applyWhileFollowing(control),
+    onSlice: (slice) => rebuilder.onSlice(slice),
     signal: new AbortController().signal,
-  })
-  await foldAlerts(deps, alertsOffset)
+  }).finally(() => alerts.close())
   await runtime.settle()
   return {
     nextLine: followed.nextLine,
     term: Math.max(start.term, followed.term),
     clock: Math.max(start.clock, followed.clock),
   }
-}
-
-/** The alert book is not part of the folded state, since scores are not: it is rebuilt from the committed alerts. */
-async function foldAlerts({ log, config, runtime }: RecoverDeps, offset: number): Promise<void> {
-  const reader = log.reader({ topic: config.topics.alerts, partition: 0, offset })
-  for (let records = await reader.read(1_024); records.length > 0; records = await reader.read(1_024)) {
-    for (const { value } of records) {
-      const alert = runtime.codec.alert.decode(value!)
-      runtime.book.take({
-        alertId: alert.alert_id,
-        cardId: alert.card_id,
-        merchantId: alert.merchant_id,
-        deviceId: alert.device_id,
-        ipPrefix: alert.ip_prefix,
-        clock: alert.scored_at,
-      })
-    }
-  }
-  reader.close()
 }
 
 /** A label that was accepted once, as the path read it: framed or plain JSON, without card numbers. */

@@ -1,7 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { findCardNumber } from '#schemas/card-number.ts'
+import { findCardNumber, isCardNumber } from '#schemas/card-number.ts'
 import { WeirError } from '#schemas/errors.ts'
 import type { Label } from '#schemas/label.ts'
 import { TEXT_FIELDS, type Transaction } from '#schemas/transaction.ts'
@@ -26,6 +26,10 @@ export function cardToken(key: Buffer, digits: string): string {
 export function createTokenizer(key: Buffer): Tokenizer {
   const replaced = new Map<string, number>()
 
+  function count(field: string): void {
+    replaced.set(field, (replaced.get(field) ?? 0) + 1)
+  }
+
   function clean(field: string, text: string): string {
     let found = text.length < 13 ? null : findCardNumber(text)
     if (found === null) return text
@@ -35,7 +39,7 @@ export function createTokenizer(key: Buffer): Tokenizer {
       result += text.slice(from, found.start) + cardToken(key, found.digits)
       from = found.end
       found = findCardNumber(text, from)
-      replaced.set(field, (replaced.get(field) ?? 0) + 1)
+      count(field)
     }
     return result + text.slice(from)
   }
@@ -65,6 +69,14 @@ export function createTokenizer(key: Buffer): Tokenizer {
         }
       }
       for (const name in from.signals) {
+        if (isCardNumber(String(from.signals[name]))) {
+          // A token is no number: the signal is left out.
+          changed ??= { ...from }
+          const { [name]: _, ...others } = changed.signals
+          changed.signals = others
+          count('signals')
+          continue
+        }
         const cleanedName = clean('signals', name)
         if (cleanedName !== name) {
           changed ??= { ...from }

@@ -63,6 +63,8 @@ export class Engine {
   private wake: (() => void) | null = null
   private commit: Promise<void> = Promise.resolve()
   private failure: unknown = null
+  /** Why no control can be taken any more; null while they can. */
+  private over: unknown = null
   /** True while the newest line has input: an empty one should follow before the process goes to sleep. */
   private isTailOpen = false
 
@@ -89,19 +91,20 @@ export class Engine {
         if (pause !== undefined) await pause
       }
       await this.commit
+      if (this.failure === null) await this.takeControls()
       if (this.failure === null) await this.commitEmpty()
+    } catch (error) {
+      this.failure ??= error
     } finally {
       await this.commit.catch(() => {})
+      this.refuseControls(this.failure ?? new WeirError('LOG_CLOSED', 'the path has stopped'))
     }
     if (this.failure !== null) throw this.failure
   }
 
   /** Puts an empty line behind what was decided so far, so that the recorder closes its block. */
   heartbeat(): Promise<void> {
-    return new Promise((done, failed) => {
-      this.controls.push({ control: null, done, failed })
-      this.wake?.()
-    })
+    return this.queueControl(null)
   }
 
   /** Resolves when everything that was taken so far is durable. */
@@ -111,14 +114,26 @@ export class Engine {
 
   /** Puts a cause into the journal between two slices; resolves when it is durable and in force. */
   control(type: ControlType, value: unknown, sha256 = ''): Promise<void> {
+    return this.queueControl({ type, value: JSON.stringify(value), sha256 })
+  }
+
+  private queueControl(control: Control | null): Promise<void> {
+    if (this.over !== null) return Promise.reject(this.over)
     return new Promise((done, failed) => {
-      this.controls.push({ control: { type, value: JSON.stringify(value), sha256 }, done, failed })
+      this.controls.push({ control, done, failed })
       this.wake?.()
     })
   }
 
+  /** Nobody is left to take them. */
+  private refuseControls(reason: unknown): void {
+    this.over = reason
+    for (const { failed } of this.controls.splice(0)) failed(reason)
+  }
+
   private async idle(signal: AbortSignal): Promise<void> {
     await this.commit
+    if (this.failure !== null) return
     const wake = new AbortController()
     const timer = this.isTailOpen ? setTimeout(() => wake.abort(), this.deps.heartbeatMs) : undefined
     const isQuiet = (): boolean => wake.signal.aborted && !signal.aborted && this.controls.length === 0

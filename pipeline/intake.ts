@@ -77,6 +77,7 @@ export class Intake {
     await new Promise<void>((resolve) => {
       const wake = (): void => {
         signal.removeEventListener('abort', wake)
+        this.wakeReaders = this.wakeReaders.filter((other) => other !== wake)
         resolve()
       }
       this.wakeReaders.push(wake)

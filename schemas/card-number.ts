@@ -12,7 +12,10 @@ export interface Found {
 const SHORTEST = 13
 const LONGEST = 19
 
-/** The first card number at or after `from`; digits may be grouped by single spaces or dashes. Null when there is none. */
+/**
+ * The first card number at or after `from`; digits may be grouped by single spaces or dashes, and other groups may stand
+ * beside it (`12 4111 1111 1111 1111`). Null when there is none.
+ */
 export function findCardNumber(text: string, from = 0): Found | null {
   let i = from
   while (i < text.length) {
@@ -22,6 +25,7 @@ export function findCardNumber(text: string, from = 0): Found | null {
     }
     const start = i
     let digits = 0
+    let isGrouped = false
     let end = i
     while (i < text.length) {
       const code = text.charCodeAt(i)
@@ -29,17 +33,49 @@ export function findCardNumber(text: string, from = 0): Found | null {
         digits++
         end = ++i
       } else if ((code === 0x20 || code === 0x2d) && i + 1 < text.length && isDigit(text.charCodeAt(i + 1))) {
+        isGrouped = true
         i++
       } else {
         break
       }
     }
-    if (digits >= SHORTEST && digits <= LONGEST) {
-      const only = text.slice(start, end).replace(/[ -]/g, '')
-      if (isCardNumber(only)) return { start, end, digits: only }
-    }
+    if (digits < SHORTEST) continue
+    const found = isGrouped ? findInGroups(text, start, end) : wholeRun(text, start, end)
+    if (found !== null) return found
   }
   return null
+}
+
+function wholeRun(text: string, start: number, end: number): Found | null {
+  if (end - start > LONGEST) return null
+  const digits = text.slice(start, end)
+  return isCardNumber(digits) ? { start, end, digits } : null
+}
+
+/** The first card number that whole neighbouring groups make, the longest one that begins there. */
+function findInGroups(text: string, start: number, end: number): Found | null {
+  for (let first = start; first < end; first = nextGroup(text, first, end)) {
+    let found: Found | null = null
+    let digits = ''
+    for (let at = first; at < end && digits.length < LONGEST; ) {
+      const next = nextGroup(text, at, end)
+      const groupEnd = next === end ? end : next - 1
+      digits += text.slice(at, groupEnd)
+      if (digits.length >= SHORTEST && digits.length <= LONGEST && isCardNumber(digits)) {
+        found = { start: first, end: groupEnd, digits }
+      }
+      at = next
+    }
+    if (found !== null) return found
+  }
+  return null
+}
+
+/** Where the group after the one at `at` begins; `end` when that was the last. */
+function nextGroup(text: string, at: number, end: number): number {
+  let i = at
+  while (i < end && isDigit(text.charCodeAt(i))) i++
+  return i === end ? end : i + 1
 }
 
 /** True for digits that are a card number: known range, its length, valid check digit. */

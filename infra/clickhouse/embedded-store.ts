@@ -27,6 +27,10 @@ const IN_FLIGHT_MAX = 32
 /** A child that keeps dying is not started for ever. */
 const RESTARTS_MAX = 20
 const READY_MS_MAX = 60_000
+/** So long another engine may hold the folder. */
+const LOCKED_MS_MAX = 8_000
+const LOCKED_PAUSE_MS = 100
+const LOCKED_TEXT = 'another process holds the embedded ClickHouse'
 
 /**
  * ClickHouse embedded in a child process of its own. A child that dies is started again with the next request; what was
@@ -84,18 +88,31 @@ class EmbeddedStore implements ProcessStore {
   }
 
   start(): Promise<void> {
-    this.starting ??= this.launch().finally(() => {
+    this.starting ??= this.launchWhenFree().finally(() => {
       this.starting = null
     })
     return this.starting
   }
 
-  private async launch(): Promise<void> {
+  /** The engine of a process that was killed notices only after its insert, and holds the folder until then. */
+  private async launchWhenFree(): Promise<void> {
     if (this.restarts++ > RESTARTS_MAX) {
       throw new WeirError('STORE_UNAVAILABLE', `the embedded ClickHouse has died ${RESTARTS_MAX} times`, {
         where: this.folder,
       })
     }
+    const giveUpMs = performance.now() + LOCKED_MS_MAX
+    for (;;) {
+      try {
+        return await this.launch()
+      } catch (error) {
+        if (!isLockedError(error) || performance.now() > giveUpMs || this.isClosed) throw error
+        await new Promise((resolve) => setTimeout(resolve, LOCKED_PAUSE_MS))
+      }
+    }
+  }
+
+  private async launch(): Promise<void> {
     const { file, execArgv } = childModule('infra/clickhouse/child')
     const child = fork(file, [this.folder], {
       execArgv: [...execArgv],
@@ -117,13 +134,14 @@ class EmbeddedStore implements ProcessStore {
         clearTimeout(timer)
         resolve()
       })
-      child.once('exit', (code) => {
+      // Closed rather than exited: what it said last is read by then.
+      child.once('close', (code, signal) => {
         clearTimeout(timer)
-        reject(unavailable(this.folder, code, said))
+        reject(unavailable(this.folder, code ?? signal, said))
       })
     })
     child.on('message', (reply: ChildReply) => this.settle(reply))
-    child.on('exit', (code) => this.lost(child, code, said))
+    child.on('exit', (code, signal) => this.lost(child, code ?? signal, said))
     this.child = child
   }
 
@@ -158,7 +176,7 @@ class EmbeddedStore implements ProcessStore {
     else waiting.failed(storeError(reply.error, waiting.isAnalyst))
   }
 
-  private lost(child: ChildProcess, code: number | null, said: string): void {
+  private lost(child: ChildProcess, code: number | string | null, said: string): void {
     if (this.child === child) this.child = null
     for (const [id, { failed }] of Array.from(this.waiting)) {
       this.waiting.delete(id)
@@ -168,11 +186,15 @@ class EmbeddedStore implements ProcessStore {
   }
 }
 
-function unavailable(folder: string, code: number | null, said: string): WeirError {
+function unavailable(folder: string, code: number | string | null, said: string): WeirError {
   const isLocked = said.includes('Cannot lock file')
   return new WeirError(
     'STORE_UNAVAILABLE',
-    isLocked ? 'another process holds the embedded ClickHouse' : `the embedded ClickHouse ended (${code ?? 'killed'})`,
+    isLocked ? LOCKED_TEXT : `the embedded ClickHouse ended (${code ?? 'killed'})`,
     { where: folder },
   )
+}
+
+function isLockedError(error: unknown): boolean {
+  return error instanceof WeirError && error.message === LOCKED_TEXT
 }

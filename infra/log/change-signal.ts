@@ -16,6 +16,7 @@ export class ChangeSignal {
     await new Promise<void>((resolve) => {
       const wake = (): void => {
         signal.removeEventListener('abort', wake)
+        this.waiting = this.waiting.filter((other) => other !== wake)
         resolve()
       }
       this.waiting.push(wake)

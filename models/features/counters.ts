@@ -71,10 +71,17 @@ export class Counter {
     this.store.insert(timeMs, events.amount_base[row]!, 0, flags, this.otherKey(events, row), 0)
   }
 
-  /** Opens the entity of a reversal or outcome, by the fields that it repeats. */
+  /** Opens the entity of a reversal or outcome, by the fields that it repeats; refunds are not taken back. */
   openFor(events: EventColumns, row: number, streamTimeMs: number): EntityStore | null {
-    if (!this.key(events, row)) return null
+    if (this.spec.filter === 'refund' || !this.key(events, row)) return null
     return this.store.open(this.hash.hi, this.hash.lo, streamTimeMs) ? this.store : null
+  }
+
+  /** Key of the other party, 0 for none. */
+  otherKey(events: EventColumns, row: number): number {
+    const field = this.spec.aggregate === 'distinct_merchants' ? events.text.merchant_id : events.text.card_id
+    const id = field[row]!
+    return id === '' ? 0 : this.other.ofText(id).lo
   }
 
   /** Takes the counter's regions out of the state. */
@@ -122,12 +129,6 @@ export class Counter {
 
   private key(events: EventColumns, row: number): boolean {
     return hashKey(this.hash, events, row, this.spec.fields)
-  }
-
-  private otherKey(events: EventColumns, row: number): number {
-    const field = this.spec.aggregate === 'distinct_merchants' ? events.text.merchant_id : events.text.card_id
-    const id = field[row]!
-    return id === '' ? 0 : this.other.ofText(id).lo
   }
 }
 

@@ -50,7 +50,9 @@ export class EntityFigures {
     this.spec = spec
     this.set = set
     this.windows = windowsOf(spec, firstColumn)
-    const longestMs = Math.max(needs.windowMsMin, ...this.windows.map(({ windowMs }) => windowMs))
+    // The share of known fraud is one of all events in its window.
+    const ofShares = spec.knownFraudWindows.map((window) => WINDOWS_MS[window])
+    const longestMs = Math.max(needs.windowMsMin, ...ofShares, ...this.windows.map(({ windowMs }) => windowMs))
     const has = (...wanted: Aggregate[]): boolean => spec.figures.some(({ aggregate }) => wanted.includes(aggregate))
     this.store = new EntityStore(memory, {
       name: `entity.${spec.name}`,
@@ -59,7 +61,7 @@ export class EntityFigures {
       ringMax: spec.ringMax,
       hasAmounts: needs.amounts || has('sum', 'mean', 'max'),
       hasTags: needs.tags,
-      hasFlags: has('declined_count', 'declined_share', 'small_share'),
+      hasFlags: needs.flags || has(...FLAGGED),
       hasMax: has('max'),
       otherColumns: needs.otherColumns > 0 ? needs.otherColumns : has('distinct') ? 1 : 0,
       extraWords: needs.extraWords,
@@ -122,7 +124,11 @@ const DECLINED_COUNT = AGGREGATES.indexOf('declined_count')
 const DECLINED_SHARE = AGGREGATES.indexOf('declined_share')
 const SMALL_SHARE = AGGREGATES.indexOf('small_share')
 
+/** Aggregates that need to know of each event whether it was declined or small. */
+export const FLAGGED: ReadonlySet<Aggregate> = new Set(['declined_count', 'declined_share', 'small_share'])
+
 export interface StoreNeeds {
+  readonly flags: boolean
   readonly amounts: boolean
   readonly tags: boolean
   readonly otherColumns: 0 | 1 | 2

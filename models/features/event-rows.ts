@@ -258,13 +258,15 @@ export class EventRows {
    *
    * @param other its key in the first column, where there is one; 0: any
    * @param low its low flag, where there are flags; -1: any
+   * @param high its high flag, as `low`
    */
-  rowOfEvent(timeMs: number, amount: number, other: number, low: number): number {
+  rowOfEvent(timeMs: number, amount: number, other: number, low: number, high: number): number {
     const { hasAmounts, hasFlags, otherColumns } = this.columns
     for (let row = this.rowsUntil(timeMs) - 1; row >= 0 && this.timeOf(row) === timeMs; row--) {
       if (hasAmounts && this.amountOf(row) !== amount) continue
       if (otherColumns > 0 && other !== 0 && this.otherOf(row, 0) !== other) continue
       if (hasFlags && low >= 0 && this.lowFlagsIn(row, row + 1) !== low) continue
+      if (hasFlags && high >= 0 && this.highFlagsIn(row, row + 1) !== high) continue
       if (this.eventsIn(row, row + 1) === 1) return row
     }
     return -1

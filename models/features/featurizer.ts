@@ -2,13 +2,20 @@ import { PAGE_BYTES, type Region, type StateMemory } from '#infra/state-memory.t
 import type { FeatureBuffers, FeatureLayout } from '#models/feature-buffers.ts'
 import { type CounterSpec, counterName } from '#schemas/counter.ts'
 import { AUTHORIZATION, type EventColumns, isScoredKind, LABEL, OUTCOME, REVERSAL } from '#schemas/event-columns.ts'
-import { type FeatureSpec, HABIT_FEATURES, type HabitFeature, RAW_FEATURES, WINDOWS_MS } from '#schemas/feature-spec.ts'
+import {
+  type EntitySpec,
+  type FeatureSpec,
+  HABIT_FEATURES,
+  type HabitFeature,
+  RAW_FEATURES,
+  WINDOWS_MS,
+} from '#schemas/feature-spec.ts'
 import { Hash64 } from '#schemas/hash64.ts'
 import { FRAUD_TYPES } from '#schemas/label.ts'
 import { isDeclined, type TextField } from '#schemas/transaction.ts'
 import { Counter } from './counters.ts'
 import { EpochSet } from './distinct.ts'
-import { type CurrentEvent, EntityFigures } from './entity-figures.ts'
+import { type CurrentEvent, EntityFigures, FLAGGED } from './entity-figures.ts'
 import type { EntityStore } from './entity-store.ts'
 import { FLAG_HIGH, FLAG_LOW } from './event-rows.ts'
 import { CARD_TRAIT_WORDS, type CardColumns, Habit, type HabitEvent, MERCHANT_WORDS } from './habit.ts'
@@ -148,6 +155,7 @@ export class Featurizer {
         spec,
         {
           amounts: isCard,
+          flags: isCard && spec.entities.some(hasFlags),
           tags: isCard,
           otherColumns: isCard ? needs.count : 0,
           extraWords: isCard
@@ -494,8 +502,13 @@ export class Featurizer {
     if (!store.open(card.hash.hi, card.hash.lo, this.meta[0]!)) return null
     const at = store.rowOfTag(this.keyOf(events.text.original_id[row]!))
     if (at < 0) return null
-    const low = store.options.hasFlags ? store.lowFlagsIn(at, at + 1) : -1
-    return { timeMs: store.timeOf(at), amount: store.amountOf(at), low }
+    const { hasFlags } = store.options
+    return {
+      timeMs: store.timeOf(at),
+      amount: store.amountOf(at),
+      low: hasFlags ? store.lowFlagsIn(at, at + 1) : -1,
+      high: hasFlags ? store.highFlagsIn(at, at + 1) : -1,
+    }
   }
 
   /**
@@ -505,7 +518,7 @@ export class Featurizer {
   private onEach(
     events: EventColumns,
     row: number,
-    { timeMs, amount, low }: Original,
+    { timeMs, amount, low, high }: Original,
     change: (store: EntityStore, at: number) => void,
   ): void {
     const streamTimeMs = this.meta[0]!
@@ -517,12 +530,12 @@ export class Featurizer {
       const at =
         entity === this.card
           ? store.rowOfTag(this.keyOf(events.text.original_id[row]!))
-          : store.rowOfEvent(timeMs, amount, cardKey, low)
+          : store.rowOfEvent(timeMs, amount, cardKey, low, high)
       if (at >= 0) change(store, at)
     }
     for (const counter of this.counters) {
       const store = counter.openFor(events, row, streamTimeMs)
-      const at = store?.rowOfEvent(timeMs, amount, 0, low) ?? -1
+      const at = store?.rowOfEvent(timeMs, amount, counter.otherKey(events, row), low, high) ?? -1
       if (store !== null && at >= 0) change(store, at)
     }
   }
@@ -576,11 +589,12 @@ export class Featurizer {
   }
 }
 
-/** What finds an event again in the rows of its entities; `low` is its answer: 1 declined, 0 not, -1 not kept. */
+/** What finds an event again in the rows of its entities: 1 declined or not, 1 small or not; -1 where not kept. */
 interface Original {
   readonly timeMs: number
   readonly amount: number
   readonly low: number
+  readonly high: number
 }
 
 const ACCOUNTLESS = ['card_id'] as const
@@ -603,6 +617,11 @@ function neededCardColumns(spec: FeatureSpec): { readonly columns: CardColumns; 
 function onlyBy(entity: Entity | null, field: TextField): Entity | null {
   const fields = entity?.figures.spec.fields
   return fields?.length === 1 && fields[0] === field ? entity : null
+}
+
+/** The card keeps the answer where others do, so that an event is found again by it. */
+function hasFlags({ figures }: EntitySpec): boolean {
+  return figures.some(({ aggregate }) => FLAGGED.has(aggregate))
 }
 
 function isInHistory(spec: FeatureSpec, name: HabitFeature): boolean {

@@ -1,11 +1,15 @@
+import type { Alert, Verdict } from '#schemas/decision.ts'
+
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 /** An alert nobody judged is closed after this long; a later hit opens a new one. */
 const OPEN_MS_MAX = 7 * DAY_MS
-/** So many alerts within an hour that share a merchant, device or address are one incident. */
-const INCIDENT_ALERTS = 5
+/** So many cards hit within an hour over one merchant, device or address are one incident. */
+const INCIDENT_CARDS = 5
 /** Most open alerts and causes held; beyond that the oldest are let go. */
 const ENTRIES_MAX = 200_000
+/** A snapshot of another shape gives its open alerts only: causes fill again within a day. */
+const SNAPSHOT_FORMAT = 2
 
 export interface AlertHit {
   readonly alertId: string
@@ -13,6 +17,7 @@ export interface AlertHit {
   readonly merchantId: string
   readonly deviceId: string
   readonly ipPrefix: string
+  readonly verdict: Verdict
   /** The journal line's clock, epoch milliseconds. */
   readonly clock: number
 }
@@ -28,42 +33,54 @@ interface Open {
   readonly sinceMs: number
 }
 
+interface Seen {
+  readonly cardId: string
+  readonly alertId: string
+  readonly atMs: number
+}
+
 interface Cause {
-  firstAlertId: string
-  /** Alerts within the running hour. */
-  hits: number
-  hourMs: number
+  /** `merchant:m1`, `device:d1`, `address:10.0.0`. */
+  readonly key: string
+  /** The last hit of each of the latest INCIDENT_CARDS cards, oldest first. */
+  seen: readonly Seen[]
+  lastMs: number
   incidentId: string
   day: number
+  /** Alerts opened today for people to look at, and the first of them. */
   openedToday: number
+  firstOpenedId: string
 }
 
 /**
  * Which alert a hit belongs to: one open alert a card, and one incident for a burst that shares a merchant, device or
- * address. A cause that has opened its share of the day's budget opens no more: later hits attach to the incident, where
- * they stay visible. A pure fold over hits and closings, so it is rebuilt from the committed alerts.
+ * address. A cause that has opened its share of the day's budget opens no more that day: later hits attach to the first
+ * alert it opened, where they stay visible. Declines ask nothing of the desk, so they are neither counted nor held back.
+ * What is held follows from hits, closings and what was assigned, so it is rebuilt from the committed alerts.
  */
 export class AlertBook {
   private readonly perCauseMax: number
   private open = new Map<string, Open>()
   private causes = new Map<string, Cause>()
 
-  /** @param causeShareMax share of a day's alerts that one cause may open */
+  /** @param causeShareMax share of a day's alerts that one cause may open; it may always open one */
   constructor(alertsPerDay: number, causeShareMax: number) {
-    this.perCauseMax = alertsPerDay * causeShareMax
+    this.perCauseMax = Math.max(1, alertsPerDay * causeShareMax)
   }
 
+  /** Assigns a new hit. */
   take(hit: AlertHit): Assigned {
-    const causes = this.causesOf(hit)
-    let incidentId = ''
-    for (const cause of causes) if (cause.incidentId !== '') incidentId = cause.incidentId
-    const own = this.open.get(hit.cardId)
-    if (own !== undefined && hit.clock - own.sinceMs <= OPEN_MS_MAX) return { openAlertId: own.alertId, incidentId }
-    const full = causes.find((cause) => cause.openedToday >= this.perCauseMax)
-    const openAlertId = full === undefined ? hit.alertId : full.firstAlertId
-    if (full === undefined) for (const cause of causes) cause.openedToday++
-    set(this.open, hit.cardId, { alertId: openAlertId, sinceMs: hit.clock })
-    return { openAlertId, incidentId: full === undefined ? incidentId : full.incidentId || full.firstAlertId }
+    const causes = this.noteHit(hit)
+    const assigned = this.assign(hit, causes)
+    this.noteAssigned(hit, assigned, causes)
+    return assigned
+  }
+
+  /** Takes over a committed alert as it was assigned, whatever would be assigned today. */
+  fold(alert: Alert): void {
+    const hit = hitOf(alert)
+    const assigned = { openAlertId: alert.open_alert_id, incidentId: alert.incident_id }
+    this.noteAssigned(hit, assigned, this.noteHit(hit))
   }
 
   /** A verdict on the card's alert was given. */
@@ -72,43 +89,79 @@ export class AlertBook {
   }
 
   snapshot(): unknown {
-    return { open: [...this.open], causes: [...this.causes] }
+    return { format: SNAPSHOT_FORMAT, open: [...this.open], causes: [...this.causes] }
   }
 
   restore(snapshot: unknown): void {
-    const { open, causes } = snapshot as { open: [string, Open][]; causes: [string, Cause][] }
+    const { format, open, causes } = snapshot as {
+      format?: number
+      open: [string, Open][]
+      causes: [string, Cause][]
+    }
     this.open = new Map(open)
-    this.causes = new Map(causes)
+    this.causes = new Map(format === SNAPSHOT_FORMAT ? causes.map(([key, cause]) => [key, { ...cause }]) : [])
   }
 
-  private causesOf(hit: AlertHit): Cause[] {
+  private assign(hit: AlertHit, causes: readonly Cause[]): Assigned {
+    let incidentId = ''
+    for (const cause of causes) if (cause.incidentId !== '') incidentId = cause.incidentId
+    const own = this.open.get(hit.cardId)
+    if (own !== undefined && hit.clock - own.sinceMs <= OPEN_MS_MAX) return { openAlertId: own.alertId, incidentId }
+    const full =
+      hit.verdict === 'decline' ? undefined : causes.find(({ openedToday }) => openedToday >= this.perCauseMax)
+    if (full === undefined) return { openAlertId: hit.alertId, incidentId }
+    return { openAlertId: full.firstOpenedId, incidentId: full.incidentId || `${full.key}:${full.firstOpenedId}` }
+  }
+
+  /** Only an alert that a hit opens becomes its card's: one that belongs to another card closes with that card. */
+  private noteAssigned(hit: AlertHit, { openAlertId, incidentId }: Assigned, causes: readonly Cause[]): void {
+    for (const cause of causes) if (incidentId.startsWith(`${cause.key}:`)) cause.incidentId = incidentId
+    if (openAlertId !== hit.alertId) return
+    set(this.open, hit.cardId, { alertId: openAlertId, sinceMs: hit.clock })
+    if (hit.verdict === 'decline') return
+    for (const cause of causes) if (cause.openedToday++ === 0) cause.firstOpenedId = openAlertId
+  }
+
+  private noteHit(hit: AlertHit): Cause[] {
     const causes: Cause[] = []
-    if (hit.merchantId !== '') causes.push(this.causeOf(`merchant:${hit.merchantId}`, hit))
-    if (hit.deviceId !== '') causes.push(this.causeOf(`device:${hit.deviceId}`, hit))
-    if (hit.ipPrefix !== '') causes.push(this.causeOf(`address:${hit.ipPrefix}`, hit))
+    if (hit.merchantId !== '') causes.push(this.noteCause(`merchant:${hit.merchantId}`, hit))
+    if (hit.deviceId !== '') causes.push(this.noteCause(`device:${hit.deviceId}`, hit))
+    if (hit.ipPrefix !== '') causes.push(this.noteCause(`address:${hit.ipPrefix}`, hit))
     return causes
   }
 
-  private causeOf(key: string, hit: AlertHit): Cause {
+  private noteCause(key: string, hit: AlertHit): Cause {
     const day = Math.floor(hit.clock / DAY_MS)
     let cause = this.causes.get(key)
     if (cause === undefined) {
-      cause = { firstAlertId: hit.alertId, hits: 0, hourMs: hit.clock, incidentId: '', day, openedToday: 0 }
+      cause = { key, seen: [], lastMs: hit.clock, incidentId: '', day, openedToday: 0, firstOpenedId: '' }
       set(this.causes, key, cause)
     }
     if (cause.day !== day) {
       cause.day = day
       cause.openedToday = 0
+      cause.firstOpenedId = ''
     }
-    if (hit.clock - cause.hourMs > HOUR_MS) {
-      cause.hourMs = hit.clock
-      cause.hits = 0
-      cause.incidentId = ''
-      cause.firstAlertId = hit.alertId
-    }
-    cause.hits++
-    if (cause.hits >= INCIDENT_ALERTS && cause.incidentId === '') cause.incidentId = `${key}:${cause.firstAlertId}`
+    // An incident goes on for as long as no hour passes without a hit.
+    if (hit.clock - cause.lastMs > HOUR_MS) cause.incidentId = ''
+    cause.lastMs = hit.clock
+    const others = cause.seen.filter(({ cardId, atMs }) => cardId !== hit.cardId && hit.clock - atMs <= HOUR_MS)
+    const seen = [...others, { cardId: hit.cardId, alertId: hit.alertId, atMs: hit.clock }].slice(-INCIDENT_CARDS)
+    cause.seen = seen
+    if (seen.length === INCIDENT_CARDS && cause.incidentId === '') cause.incidentId = `${key}:${seen[0]!.alertId}`
     return cause
+  }
+}
+
+function hitOf(alert: Alert): AlertHit {
+  return {
+    alertId: alert.alert_id,
+    cardId: alert.card_id,
+    merchantId: alert.merchant_id,
+    deviceId: alert.device_id,
+    ipPrefix: alert.ip_prefix,
+    verdict: alert.verdict,
+    clock: alert.scored_at,
   }
 }
 

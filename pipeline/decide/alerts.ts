@@ -15,6 +15,7 @@ export function alertOf(slice: SliceBuffers, row: number, policy: Policy, book: 
     merchantId: text.merchant_id[row]!,
     deviceId: text.device_id[row]!,
     ipPrefix: text.ip_prefix[row]!,
+    verdict: VERDICTS[slice.verdict[row]!]!,
     clock: slice.clock,
   })
   const { history, current, length } = frozenInput(slice, row)

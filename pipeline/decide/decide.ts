@@ -1,11 +1,12 @@
 import { isFlagged, VERDICTS } from '#schemas/decision.ts'
 import { isScoredKind, LABEL } from '#schemas/event-columns.ts'
-import { LABEL_SOURCES } from '#schemas/label.ts'
+import { CHANNELS } from '#schemas/transaction.ts'
 import { ACCEPTED, type Decided, NO_HITS, reached, type Scored, type SliceBuffers, type Stage } from '../slice.ts'
 import type { AlertBook } from './alert-book.ts'
 import { alertOf } from './alerts.ts'
 import { type Exploration, explorationDraw } from './exploration.ts'
 import type { Lists } from './lists.ts'
+import { isJudgement } from './rebuild-book.ts'
 import type { RuleSet } from './rules/rule-set.ts'
 import { type Threshold, verdictOfScore } from './threshold.ts'
 
@@ -27,7 +28,7 @@ const NONE = VERDICTS.indexOf('none')
 const APPROVE = VERDICTS.indexOf('approve')
 const REVIEW = VERDICTS.indexOf('review')
 const DECLINE = VERDICTS.indexOf('decline')
-const VERDICT_SOURCE = LABEL_SOURCES.indexOf('verdict')
+const ECOM = CHANNELS.indexOf('ECOM')
 
 /**
  * From scores, rules and lists to a verdict. A block entry declines, whatever else is said; an allow entry approves,
@@ -40,7 +41,7 @@ export function createDecide(first: Policy, book: AlertBook, specHash: string): 
   function decide(slice: Scored): Decided {
     slice.rulesVersion = policy.rules.version
     slice.alerts.length = 0
-    const { kind, label_source, text } = slice.events
+    const { kind, text } = slice.events
     for (let row = 0; row < slice.count; row++) {
       slice.ruleHits[row] = NO_HITS
       slice.shadowHits[row] = NO_HITS
@@ -50,7 +51,7 @@ export function createDecide(first: Policy, book: AlertBook, specHash: string): 
       slice.verdict[row] = NONE
       if (slice.outcome[row] !== ACCEPTED) continue
       if (kind[row] === LABEL) {
-        if (label_source[row] === VERDICT_SOURCE) book.close(text.card_id[row]!)
+        if (isJudgement(slice, row)) book.close(text.card_id[row]!)
       } else if (isScoredKind(kind[row]!)) {
         slice.verdict[row] = verdictOf(slice, row)
         if (isFlagged(VERDICTS[slice.verdict[row]!]!)) slice.alerts.push(alertOf(slice, row, policy, book, specHash))
@@ -65,7 +66,10 @@ export function createDecide(first: Policy, book: AlertBook, specHash: string): 
     const byScore = applyScore(slice, row)
     if (byLists === DECLINE || byLists === APPROVE) return byLists
     const hardest = Math.max(byRules, byLists ?? APPROVE, byScore)
-    return policy.exploration === null ? hardest : explore(policy.exploration, slice, row, hardest, byScore)
+    // Where a list has spoken or no model has, the verdict is not the score's to try out.
+    const isFixed = byLists !== null || Number.isNaN(slice.score[row]!)
+    if (policy.exploration === null || isFixed) return hardest
+    return explore(policy.exploration, slice, row, hardest, byScore)
   }
 
   function applyScore(slice: SliceBuffers, row: number): number {
@@ -73,8 +77,8 @@ export function createDecide(first: Policy, book: AlertBook, specHash: string): 
     const { threshold } = policy
     if (threshold.mode !== 'cost') slice.threshold[row] = threshold.review
     if (Number.isNaN(score)) return APPROVE
-    const passed3ds = slice.events.text.three_ds[row] === 'Y'
-    return verdictOfScore(threshold, score, slice.events.amount_base[row]!, passed3ds)
+    const { text, channel, amount_base } = slice.events
+    return verdictOfScore(threshold, score, amount_base[row]!, text.three_ds[row] === 'Y', channel[row] === ECOM)
   }
 
   return Object.assign(decide, {

@@ -11,7 +11,7 @@ export interface Explain extends AsyncStage<Decided, Explained> {
 
 /**
  * Adds the model's reasons to the few alerts of a slice with the most to lose; the others are explained from their frozen
- * input when somebody looks.
+ * input when somebody looks, and so is one whose explanation failed.
  */
 export function createExplain(first: ExplainInput | null, maxPerSlice: number): Explain {
   let explainer = first
@@ -24,8 +24,12 @@ export function createExplain(first: ExplainInput | null, maxPerSlice: number): 
       .sort((a, b) => b.alert.expected_loss - a.alert.expected_loss || a.at - b.at)
       .slice(0, maxPerSlice)
     for (const { at, alert } of chosen) {
-      const reasons = await explainer(floatsOf(alert.history), alert.history_length, floatsOf(alert.current))
-      slice.alerts[at] = { ...alert, reasons: [...alert.reasons, ...reasons], explained: true }
+      try {
+        const reasons = await explainer(floatsOf(alert.history), alert.history_length, floatsOf(alert.current))
+        slice.alerts[at] = { ...alert, reasons: [...alert.reasons, ...reasons], explained: true }
+      } catch {
+        // Reasons can still be had from the frozen input; a verdict does not wait for them.
+      }
     }
     return reached(slice)
   }

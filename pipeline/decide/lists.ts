@@ -19,6 +19,7 @@ const entryShape = z.strictObject({
 export type ListEntry = z.infer<typeof entryShape>
 const fileShape = z.strictObject({ entries: z.array(entryShape).max(1_000_000).default([]) })
 
+const NO_ENTRIES: readonly FieldList[] = []
 const DECIDING = ['block', 'allow', 'watch'] as const
 
 interface FieldList {
@@ -32,24 +33,27 @@ interface FieldList {
 export class Lists {
   readonly entries: readonly ListEntry[]
   private readonly deciding: ReadonlyMap<string, readonly FieldList[]>
-  private readonly named = new Map<string, Set<string>>()
+  private readonly named: ReadonlyMap<string, readonly FieldList[]>
 
   constructor(entries: readonly ListEntry[]) {
     this.entries = entries
     this.deciding = new Map(DECIDING.map((list) => [list, byField(list, entries)]))
-    for (const { list, value } of entries) {
-      const values = this.named.get(list) ?? new Set<string>()
-      this.named.set(list, values.add(value))
-    }
+    const names = new Set(entries.map(({ list }) => list))
+    this.named = new Map([...names].map((list) => [list, byField(list, entries)]))
   }
 
   get isEmpty(): boolean {
     return this.entries.length === 0
   }
 
-  /** Membership in a named list, whatever the field. */
-  contains(list: string, value: string): boolean {
-    return this.named.get(list)?.has(value) ?? false
+  /** Membership in a named list at a time, epoch milliseconds, among the entries of one field; null: of any field. */
+  contains(list: string, field: TextField | null, value: string, clock: number): boolean {
+    for (const entries of this.named.get(list) ?? NO_ENTRIES) {
+      if (field !== null && entries.field !== field) continue
+      const until = entries.untilMs.get(value)
+      if (until !== undefined && clock < until) return true
+    }
+    return false
   }
 
   /** Hits of a row in one of the deciding lists, as `block:card_id`; NO_HITS when there are none. */
@@ -78,6 +82,21 @@ export function loadLists(file: string): Lists {
     })
   }
   return parseLists(input ?? {}, file)
+}
+
+/**
+ * Entries with their texts cleaned, as events are before they are looked up: a card number becomes its token.
+ *
+ * @throws WeirError LISTS_INVALID when a cleaned entry is no longer one
+ */
+export function cleanLists({ entries }: Lists, clean: (text: string) => string, where: string): Lists {
+  const cleaned = entries.map((entry) => ({
+    ...entry,
+    value: clean(entry.value),
+    reason: clean(entry.reason),
+    author: clean(entry.author),
+  }))
+  return parseLists({ entries: cleaned }, where)
 }
 
 export function parseLists(input: unknown, where: string): Lists {

@@ -42,8 +42,14 @@ const CHALLENGE = VERDICTS.indexOf('challenge')
 const DECLINE = VERDICTS.indexOf('decline')
 
 /** Index in VERDICTS that the score alone asks for. */
-export function verdictOfScore(threshold: Threshold, score: number, amountBase: number, passed3ds: boolean): number {
-  if (threshold.mode === 'cost') return cheapestVerdict(threshold.costs, score, amountBase, passed3ds)
+export function verdictOfScore(
+  threshold: Threshold,
+  score: number,
+  amountBase: number,
+  passed3ds: boolean,
+  isOnline: boolean,
+): number {
+  if (threshold.mode === 'cost') return cheapestVerdict(threshold.costs, score, amountBase, passed3ds, isOnline)
   if (threshold.decline !== null && score >= threshold.decline) return DECLINE
   return score >= threshold.review ? REVIEW : APPROVE
 }
@@ -58,8 +64,16 @@ export function verdictOfScore(threshold: Threshold, score: number, amountBase: 
  *     decline    (1 - p) G
  *     L = amount (1 - recoveryShare) liabilityShare, or liabilityAfter3ds of it where 3-D Secure was passed
  *     G = amount goodSaleMargin + goodSaleCost
+ *
+ * Only online can the buyer be challenged.
  */
-export function cheapestVerdict(costs: Costs, p: number, amount: number, passed3ds: boolean): number {
+export function cheapestVerdict(
+  costs: Costs,
+  p: number,
+  amount: number,
+  passed3ds: boolean,
+  isOnline: boolean,
+): number {
   const liability = costs.liabilityShare * (passed3ds ? costs.liabilityAfter3ds : 1)
   const goodSale = amount * costs.goodSaleMargin + costs.goodSaleCost
   let best = APPROVE
@@ -69,7 +83,7 @@ export function cheapestVerdict(costs: Costs, p: number, amount: number, passed3
     least = costs.reviewCost
   }
   const challenge = costs.challengeCost + (1 - p) * costs.challengeLossShare * goodSale
-  if (challenge < least) {
+  if (isOnline && challenge < least) {
     best = CHALLENGE
     least = challenge
   }

@@ -223,9 +223,10 @@ export class FeatureOracle {
   }
 
   private horizon(entity: EntitySpec): number {
-    const windows = entity.figures.flatMap(({ windows }) => windows).map((window) => WINDOWS_MS[window])
+    const names = [...entity.figures.flatMap(({ windows }) => windows), ...entity.knownFraudWindows]
+    const windows = names.map((window) => WINDOWS_MS[window])
     if (entity.name === 'card') windows.push(WINDOWS_MS['30d'])
-    return Math.max(...windows) + this.spec.lateHours * 3_600_000
+    return Math.max(0, ...windows) + this.spec.lateHours * 3_600_000
   }
 
   /** Columns the oracle computes. */

@@ -51,33 +51,3 @@ export class ExpressionError extends WeirError {
     this.at = at
   }
 }
-
-/** The one way an expression is written: equal for texts that differ only in blanks, quotes and needless brackets. */
-export function printNode(node: Node): string {
-  switch (node.kind) {
-    case 'number':
-      return String(node.value)
-    case 'duration':
-      return `${node.ms}ms`
-    case 'text':
-      return JSON.stringify(node.value)
-    case 'boolean':
-      return String(node.value)
-    case 'name':
-      return node.key === null ? node.name : `${node.name}[${JSON.stringify(node.key)}]`
-    case 'unary':
-      return `(${node.op} ${printNode(node.operand)})`
-    case 'binary':
-      return `(${printNode(node.left)} ${node.op} ${printNode(node.right)})`
-    case 'in':
-      return `(${printNode(node.operand)} ${node.negated ? 'not in' : 'in'} [${node.items.map(printNode).join(', ')}])`
-    case 'in_list':
-      return `(${printNode(node.operand)} ${node.negated ? 'not in' : 'in'} list(${JSON.stringify(node.list)}))`
-    case 'call':
-      return `${node.name}(${node.args.map(printNode).join(', ')})`
-    case 'counter': {
-      const fields = node.fields.map((field) => field.word).join(' x ')
-      return `${node.aggregate}(${fields}, ${node.windowMs}ms, ${node.filter?.word ?? 'all'})`
-    }
-  }
-}

@@ -60,7 +60,8 @@ export function compile(node: Node, scope: Scope): Compiled {
     case 'in_list': {
       const operand = asText(node.operand, scope)
       const { list, negated } = node
-      return booleanOf((slice, row) => scope.lists().contains(list, operand(slice, row)) !== negated)
+      const field = textFieldOf(node.operand)
+      return booleanOf((s, row) => scope.lists().contains(list, field, operand(s, row), s.clock) !== negated)
     }
     case 'call':
       return compileCall(node, scope)
@@ -75,15 +76,15 @@ export function compileCondition(node: Node, scope: Scope): Read<boolean> {
 function compileName(node: Extract<Node, { kind: 'name' }>, scope: Scope): Compiled {
   const { name, key } = node
   if (key !== null) {
-    if (name === 'attributes') return { type: 'text', read: (slice, row) => slice.events.attributes[row]![key] ?? '' }
-    if (name === 'signals') return numberOf((slice, row) => slice.events.signals[row]![key] ?? Number.NaN)
+    if (name === 'attributes')
+      return { type: 'text', read: (slice, row) => ownOf(slice.events.attributes[row]!, key) ?? '' }
+    if (name === 'signals') return numberOf((slice, row) => ownOf(slice.events.signals[row]!, key) ?? Number.NaN)
     throw new ExpressionError(node.at, `'${name}' has no parts`, "Only 'attributes' and 'signals' have named parts.")
   }
-  const field = FIELDS[name]
+  const field = ownOf(FIELDS, name)
   if (field !== undefined) return field
-  if ((TEXT_FIELDS as readonly string[]).includes(name)) {
-    return { type: 'text', read: (slice, row) => slice.events.text[name as TextField][row]! }
-  }
+  const textField = textFieldOf(node)
+  if (textField !== null) return { type: 'text', read: (slice, row) => slice.events.text[textField][row]! }
   const column = scope.layout.currentColumns.findIndex((candidate) => candidate.name === name)
   if (column < 0) throw unknownName(node, scope)
   const width = scope.layout.currentWidth
@@ -103,6 +104,17 @@ const FIELDS: Readonly<Record<string, Compiled>> = {
   channel: { type: 'text', read: (slice, row) => CHANNELS[slice.events.channel[row]!]! },
   entry_mode: { type: 'text', read: (slice, row) => ENTRY_MODES[slice.events.entry_mode[row]!]! },
   hour: numberOf((slice, row) => Math.floor((slice.events.event_time[row]! % 86_400_000) / 3_600_000)),
+}
+
+/** The text field that an expression is, if it is one and nothing else. */
+function textFieldOf(node: Node): TextField | null {
+  if (node.kind !== 'name' || node.key !== null) return null
+  return (TEXT_FIELDS as readonly string[]).includes(node.name) ? (node.name as TextField) : null
+}
+
+/** A named part, but nothing that every object has. */
+function ownOf<T>(parts: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(parts, name) ? parts[name] : undefined
 }
 
 function unknownName(node: Extract<Node, { kind: 'name' }>, scope: Scope): ExpressionError {

@@ -1,15 +1,16 @@
 import { createHash } from 'node:crypto'
-import { isMap, isSeq, LineCounter, type Node as YamlNode, parseDocument } from 'yaml'
+import { isMap, isScalar, isSeq, LineCounter, type Node as YamlNode, parseDocument, type Document } from 'yaml'
 import { z } from 'zod'
 import type { FeatureLayout } from '#models/feature-buffers.ts'
 import { type CounterSpec } from '#schemas/counter.ts'
 import { VERDICTS } from '#schemas/decision.ts'
-import { WeirError } from '#schemas/errors.ts'
+import { messageOf, WeirError } from '#schemas/errors.ts'
 import type { SliceBuffers } from '../../slice.ts'
 import type { Lists } from '../lists.ts'
 import { ExpressionError, type Node } from './ast.ts'
 import { type Compiled, compile, compileCondition, type Read } from './compile.ts'
 import { parseExpression } from './parse.ts'
+import { placeInScalar } from './place.ts'
 
 const RULES_MAX = 500
 
@@ -75,7 +76,7 @@ export function compileRules(text: string, file: string, context: RulesContext):
   const placed = (node: YamlNode | null | undefined, offset = 0): string => {
     const start = node?.range?.[0]
     if (start === undefined) return file
-    const { line, col } = lines.linePos(start + offset)
+    const { line, col } = lines.linePos(isScalar(node) ? placeInScalar(text, node, offset) : start)
     return `${file} line ${line}, column ${col}`
   }
   const problem = document.errors[0]
@@ -85,7 +86,7 @@ export function compileRules(text: string, file: string, context: RulesContext):
       where: `${file} line ${line}, column ${col}`,
     })
   }
-  const parsed = fileShape.safeParse(document.toJS())
+  const parsed = fileShape.safeParse(plainOf(document, file))
   if (!parsed.success) {
     const issue = parsed.error.issues[0]!
     const node = document.getIn(issue.path, true) as YamlNode | undefined
@@ -113,6 +114,15 @@ export function compileRules(text: string, file: string, context: RulesContext):
     throw new WeirError('RULES_INVALID', 'a rules file has version and rules', { where: file })
   }
   return { version: createHash('sha256').update(text).digest('hex').slice(0, 12), text, rules, counters, skipped }
+}
+
+/** @throws WeirError RULES_INVALID for aliases of nothing, and for those that would unfold without end */
+function plainOf(document: Document, file: string): unknown {
+  try {
+    return document.toJS()
+  } catch (error) {
+    throw new WeirError('RULES_INVALID', `not valid YAML: ${messageOf(error).split('\n')[0]}`, { where: file })
+  }
 }
 
 function compileRule(

@@ -17,17 +17,12 @@ const honest = run.authorizations.filter(({ truth }) => !truth.fraud)
 const AREA_MAX = 0.8
 const DAY_MS = 86_400_000
 
-/** Ids whose values are drawn and say nothing: what a value tells can only be learnt where it occurs again. */
-const IDENTITIES: readonly string[] = [
-  'transaction_id',
-  'original_id',
-  'card_id',
-  'account_id',
-  'merchant_id',
-  'terminal_id',
-  'device_id',
-  'email_hash',
-]
+/**
+ * The one field held to the bound only where its value occurs again. Thieves bring devices of their own, so that a value not
+ * met before counts against it: with those rows the area of device_id is over the bound (0.86 on this seed). Whether a
+ * device is new is history, which the features carry, but by the plain encoding this field does not meet the bound.
+ */
+const JUDGED_WHERE_SEEN: readonly string[] = ['device_id']
 
 function sumOf(rows: readonly { readonly amountBase: number }[]): number {
   return rows.reduce((sum, { amountBase }) => sum + amountBase, 0)
@@ -150,7 +145,7 @@ const WORDS: Readonly<Record<string, (transaction: Transaction) => string>> = {
   signals: ({ signals }) => Object.keys(signals).join(),
 }
 
-test('no word alone tells fraud, by what the first half of the run teaches about the second', () => {
+test('no word alone tells fraud, by what the first half of the run teaches about the second; of devices, those met before', () => {
   const half = approved.length >> 1
   const prior = frauds.length / approved.length
   for (const [name, read] of Object.entries(WORDS)) {
@@ -167,7 +162,7 @@ test('no word alone tells fraud, by what the first half of the run teaches about
     for (let i = half; i < approved.length; i++) {
       if (!isFraud[i]! && i % 4 !== 0) continue
       const counts = seen.get(read(approved[i]!.transaction))
-      if (counts === undefined && IDENTITIES.includes(name)) continue
+      if (counts === undefined && JUDGED_WHERE_SEEN.includes(name)) continue
       scores.push(counts === undefined ? prior : (counts.frauds + 20 * prior) / (counts.rows + 20))
       actual.push(isFraud[i]!)
     }

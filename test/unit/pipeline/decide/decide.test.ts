@@ -6,7 +6,7 @@ import { BudgetController } from '#pipeline/decide/budget.ts'
 import { createDecide, type Policy } from '#pipeline/decide/decide.ts'
 import { createExplain } from '#pipeline/decide/explain.ts'
 import { explorationDraw } from '#pipeline/decide/exploration.ts'
-import { Lists, NO_LISTS } from '#pipeline/decide/lists.ts'
+import { cleanLists, Lists, NO_LISTS } from '#pipeline/decide/lists.ts'
 import { compileRules } from '#pipeline/decide/rules/rule-set.ts'
 import { cheapestVerdict, DEFAULT_COSTS, parseThreshold } from '#pipeline/decide/threshold.ts'
 import { ACCEPTED, type Decided, REJECTED, reached, type Scored, SliceBuffers } from '#pipeline/slice.ts'
@@ -139,16 +139,17 @@ test('the cheapest action is that of the formula, worked out apart', () => {
       fc.double({ min: 0, max: 1, noNaN: true }),
       fc.integer({ min: 1, max: 1e7 }),
       fc.boolean(),
-      (p, amount, passed) => {
+      fc.boolean(),
+      (p, amount, passed, isOnline) => {
         const c = DEFAULT_COSTS
         const good = amount * c.goodSaleMargin + c.goodSaleCost
         const costs = {
           approve: p * amount * (1 - c.recoveryShare) * (passed ? c.liabilityAfter3ds : 1),
           review: c.reviewCost,
-          challenge: c.challengeCost + (1 - p) * c.challengeLossShare * good,
+          challenge: isOnline ? c.challengeCost + (1 - p) * c.challengeLossShare * good : Number.POSITIVE_INFINITY,
           decline: (1 - p) * good,
         }
-        const chosen = VERDICTS[cheapestVerdict(c, p, amount, passed)] as keyof typeof costs
+        const chosen = VERDICTS[cheapestVerdict(c, p, amount, passed, isOnline)] as keyof typeof costs
         assert.ok(costs[chosen] <= Math.min(...Object.values(costs)) + 1e-9)
       },
     ),
@@ -196,6 +197,7 @@ const hitOf = (n: number, fields: Partial<AlertHit> = {}): AlertHit => ({
   merchantId: '',
   deviceId: '',
   ipPrefix: '',
+  verdict: 'review',
   clock: Date.UTC(2026, 0, 15) + n * 1_000,
   ...fields,
 })
@@ -267,4 +269,45 @@ test('only the alerts with most to lose are explained in the path, from exactly 
     [4, 5, 6],
     [7, 8, 9],
   ])
+})
+
+test('an explainer that fails leaves its alert unexplained and the path going', async () => {
+  const slice = sliceOf([{ score: 0.9 }, { score: 0.8 }])
+  let calls = 0
+  const explain = createExplain(async () => {
+    if (calls++ === 0) throw new Error('no reasons today')
+    return [{ source: 'model', code: 'time', text: 'at night', weight: 1 }]
+  }, 2)
+  const { alerts } = await explain(createDecide(policyOf(), new AlertBook(100, 0.3), 'spec')(slice))
+  assert.deepEqual(
+    alerts.map(({ explained, reasons }) => [explained, reasons.length]),
+    [
+      [false, 0],
+      [true, 1],
+    ],
+  )
+})
+
+test('exploration touches neither what a list speaks of nor what no model has scored', () => {
+  const exploration = { reviewShare: 1, approveShare: 1, approveAmountMax: 1e9, seed: 's' }
+  const lists = new Lists([{ list: 'watch', field: 'card_id', value: 'card-0', reason: '', author: '' }])
+  const decided = decideWith(policyOf({ exploration, lists }), sliceOf([{ score: 0.95 }, {}, { score: 0.95 }]))
+  assert.deepEqual(verdicts(decided), ['decline', 'approve', 'approve'])
+  assert.deepEqual([...decided.explored], [Number.NaN, Number.NaN, 1])
+})
+
+test('by cost, only a sale online is challenged', () => {
+  const costs = { ...DEFAULT_COSTS, challengeCost: 1, challengeLossShare: 0 }
+  const rows = (['ECOM', 'POS', 'ATM'] as const).map((channel) => ({ fields: { channel, amount: 90_000 }, score: 0.3 }))
+  const decided = decideWith(policyOf({ threshold: { mode: 'cost', costs } }), sliceOf(rows))
+  assert.deepEqual(verdicts(decided), ['challenge', 'review', 'review'])
+})
+
+test('list entries with a card number are looked up, and passed on, by its token', () => {
+  const number = '4111111111111111'
+  const clean = (text: string): string => text.replaceAll(number, 'card-0')
+  const entry = { list: 'block', field: 'card_id' as const, value: number, reason: `of ${number}`, author: number }
+  const lists = cleanLists(new Lists([entry]), clean, 'lists.yaml')
+  assert.ok(!JSON.stringify(lists.entries).includes(number))
+  assert.deepEqual(verdicts(decideWith(policyOf({ lists }), sliceOf([{ score: 0.1 }]))), ['decline'])
 })

@@ -239,3 +239,82 @@ test('equal counters are computed once', () => {
   )
   assert.deepEqual(counters.map(counterName), ['count(device_id, 600000ms, all)', 'count(device_id, 3600000ms, all)'])
 })
+
+test('names that every object has are neither fields nor parts', () => {
+  for (const name of ['toString', 'constructor', '__proto__', 'hasOwnProperty', 'valueOf']) {
+    assert.throws(
+      () => evaluate(`${name} > 1`, sliceOf({})),
+      (error: unknown) => error instanceof WeirError && error.code === 'RULES_INVALID',
+      name,
+    )
+    assert.equal(evaluate(`attributes["${name}"] == ""`, sliceOf({})), true, name)
+    assert.equal(evaluate(`signals["${name}"] != signals["${name}"]`, sliceOf({})), true, name)
+  }
+})
+
+test('a named list ends its entries in time, and a field looks among its own', () => {
+  const lists = new Lists([
+    { list: 'gone', field: 'merchant_id', value: 'merchant-1', reason: '', author: '', expires: '2026-01-02' },
+    { list: 'devices', field: 'device_id', value: 'merchant-1', reason: '', author: '' },
+  ])
+  const slice = sliceOf({ attributes: { shop: 'merchant-1' } })
+  slice.clock = Date.UTC(2026, 0, 1)
+  assert.equal(evaluate('merchant_id in list("gone")', slice, lists), true)
+  slice.clock = Date.UTC(2026, 0, 2)
+  assert.equal(evaluate('merchant_id in list("gone")', slice, lists), false)
+  assert.equal(evaluate('merchant_id not in list("gone")', slice, lists), true)
+  assert.equal(evaluate('merchant_id in list("devices")', slice, lists), false)
+  assert.equal(evaluate('attributes.shop in list("devices")', slice, lists), true)
+})
+
+function faultOf(text: string): WeirError {
+  try {
+    compileRules(text, 'rules.yaml', { layout, lists: () => NO_LISTS })
+  } catch (error) {
+    if (error instanceof WeirError) return error
+    throw error
+  }
+  throw new Error('no fault was found')
+}
+
+test('aliases of nothing, and aliases that unfold without end, are faults of the file', () => {
+  const bomb = Array.from({ length: 12 }, (_, i) =>
+    i === 0
+      ? 'a0: &a0 [x, x, x]'
+      : `a${i}: &a${i} [${Array(9)
+          .fill(`*a${i - 1}`)
+          .join(', ')}]`,
+  ).join('\n')
+  for (const text of ['version: 1\nrules: *nowhere\n', `${bomb}\nversion: 1\nrules: []\n`]) {
+    const { code, where } = faultOf(text)
+    assert.equal(code, 'RULES_INVALID')
+    assert.match(where, /^rules\.yaml/)
+  }
+})
+
+test('a fault has its line and column however its text is written', () => {
+  const scalars = [
+    'amount > 1 and amout > 2',
+    '"amount > 1 and amout > 2"',
+    "'amount > 1 and amout > 2'",
+    '"country == \\"DE\\" and \\u0061mount > 1 and\\tamout > 2"',
+    "'country == ''DE'' and amout > 2'",
+    '"amount > 1\n      and amout > 2"',
+    'amount > 1\n      and\n      amout > 2',
+    '>-\n      amount > 1\n      and amout > 2',
+    '|\n      amount > 1\n\n        and amout > 2',
+    '>2-\n        amount > 1\n      and amout > 2\n',
+    '&anchor >- # why\n      amount > 1 and\n      amout > 2',
+  ]
+  for (const scalar of scalars) {
+    const text = `version: 1\nrules:\n  - id: a\n    when: ${scalar}\n    action: review\n    reason: A\n    text: t\n    owner: o\n`
+    const before = text.slice(0, text.indexOf('amout')).split('\n')
+    const { message, where } = faultOf(text)
+    assert.match(message, /amout/)
+    assert.equal(where, `rules.yaml line ${before.length}, column ${before.at(-1)!.length + 1}`, scalar)
+  }
+  const unfinished = faultOf(
+    'version: 1\nrules:\n  - id: a\n    when: |\n      amount >\n    action: review\n    reason: A\n    text: t\n    owner: o\n',
+  )
+  assert.equal(unfinished.where, 'rules.yaml line 5, column 15')
+})

@@ -166,6 +166,7 @@ export class Service {
     const paths = dataPaths(config)
     mkdirSync(paths.folder, { recursive: true })
     const lock = acquireDataLock(paths.folder, { pid: process.pid, command: options.command, since: wallClock.now() })
+    const opened: { close(): Promise<void> }[] = []
     try {
       const tokenizer = createTokenizer(loadTokenKey(paths.tokenKeyFile))
       const metrics = createPrometheusMetrics({ withProcess: true })
@@ -185,7 +186,9 @@ export class Service {
         retentionMs: config.log.retentionDays * DAY_MS,
         clock: wallClock,
       })
+      opened.push(log)
       const store = await openStore(config)
+      opened.push(store)
       await migrate(store, assetPath('schemas/clickhouse'))
       const slice = new SliceBuffers(config.path.sliceRowsMax, runtime.layout)
       const positions = new Positions()
@@ -211,6 +214,7 @@ export class Service {
         apiToken,
       })
     } catch (error) {
+      for (const part of opened) await part.close()
       lock.release()
       throw error
     }

@@ -49,8 +49,8 @@ export async function runDemo(context: CommandContext, options: DemoOptions): Pr
   })
   service.failed.addEventListener('abort', () => feed.giveUp(), { once: true })
   await service.start()
+  const api = isFast ? null : await serveApi(service, 'demo').catch((error: unknown) => service.giveUp(error))
   const stopRetraining = scheduleRetraining(demo)
-  const api = isFast ? null : await serveApi(service, 'demo')
   if (api !== null && !context.isJson) context.io.out(welcome(api.pageUrl, options.speed))
   const startedMs = performance.now()
   try {

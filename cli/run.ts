@@ -17,8 +17,10 @@ export async function runService(context: CommandContext, _options: RunOptions):
     blockClockMs: config.recorder.intervalMs,
   })
   await service.start()
+  const api = config.api.enabled
+    ? await serveApi(service, 'run').catch((error: unknown) => service.giveUp(error))
+    : null
   const stopRetraining = scheduleRetraining(context)
-  const api = config.api.enabled ? await serveApi(service, 'run') : null
   if (api !== null) {
     logger.info(`listening on ${api.url}`)
     if (!context.isJson) context.io.out(`Weir is running. Page: ${api.pageUrl}\n`)

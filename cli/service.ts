@@ -179,7 +179,7 @@ export class Service {
         clock: wallClock,
         alertsPerDay: options.alertsPerDay,
       })
-      readRules(config)
+      checkCauses(config, paths, runtime)
       const log = await openFileLog({
         folder: paths.log,
         segmentBytesMax: config.log.segmentBytesMax,
@@ -230,7 +230,13 @@ export class Service {
     })
     this.recording = this.recorder.run(this.recorderStop.signal)
     this.recording.catch((error: unknown) => this.context.logger.error(`the recorder stopped: ${messageOf(error)}`))
-    await this.syncCauses()
+    await this.syncCauses().catch((error: unknown) => this.giveUp(error))
+  }
+
+  /** After a failed start: closes everything, then throws what failed. */
+  async giveUp(error: unknown): Promise<never> {
+    await this.close(0).catch(() => {})
+    throw error
   }
 
   get failed(): AbortSignal {
@@ -521,6 +527,17 @@ function labelReader(codec: Codec, tokenizer: Tokenizer): (value: Buffer) => Lab
     if (!parsed.ok) throw new WeirError('INVARIANT', `an accepted label cannot be read: ${parsed.problem}`)
     return tokenizer.label(parsed.value)
   }
+}
+
+/**
+ * Before anything is opened: what is written into the journal and then found wrong could not be followed.
+ *
+ * @throws WeirError RULES_INVALID, LISTS_INVALID
+ */
+function checkCauses(config: Config, paths: DataPaths, runtime: PathRuntime): void {
+  const { text, file } = readRules(config)
+  runtime.compile(text, file)
+  if (existsSync(paths.listsFile)) loadLists(paths.listsFile)
 }
 
 function firstThreshold({ threshold }: Config, review: number): Threshold {

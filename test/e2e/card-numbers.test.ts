@@ -29,6 +29,7 @@ describe('a card number in the clear', () => {
   const ended: Ended[] = []
   const answers: Answer[] = []
   let nextId = 0
+  let service: RunningService | undefined
 
   const baseOf = (): Json => ({
     ...transactionOf({ transaction_id: `t${nextId}`, event_time: EVENT_TIME + nextId++, merchant_id: MERCHANT }),
@@ -52,7 +53,10 @@ describe('a card number in the clear', () => {
     await plantInFilesAndArguments()
   })
 
-  after(() => folder.remove())
+  after(async () => {
+    await service?.process.kill('SIGKILL')
+    folder.remove()
+  })
 
   /** Records that others write, before the service starts: what Weir makes of them holds none. */
   async function plantInTheLog(): Promise<void> {
@@ -69,12 +73,13 @@ describe('a card number in the clear', () => {
   }
 
   async function plantInTheService(): Promise<void> {
-    const service = await RunningService.start(data, [
+    service = await RunningService.start(data, [
       `rules.file=${join(folder.path, 'rules.yaml')}`,
       'recorder.intervalMs=100',
     ])
+    const running = service
     const post = async (path: string, body: unknown): Promise<Answer> => {
-      const answer = await service.post(path, body)
+      const answer = await running.post(path, body)
       answers.push(answer)
       return answer
     }
@@ -85,8 +90,9 @@ describe('a card number in the clear', () => {
         await post('/v1/labels', { ...labelBase(), [field]: written })
       }
     }
+    // The same number, written in another way, is the same token: as an id, it was used before.
+    assert.ok(answers.every(({ status }) => [200, 409, 422].includes(status)))
     const taken = answers.filter(({ status }) => status === 200)
-    assert.equal(taken.length, answers.length - answers.filter(({ status }) => status === 422).length)
     assert.ok(taken.length > WRITTEN.length * TEXT_FIELDS.length * 0.9, 'most of these are good transactions')
 
     const everyField = Object.keys(baseOf())
@@ -104,9 +110,9 @@ describe('a card number in the clear', () => {
     await post('/v1/score', `{"card_id":"${PAN}"`)
     await post('/v1/score', `{"card_id":${PAN}}${PAN}`)
     await post('/v1/score', `"${PAN}"`)
-    answers.push(await service.send('POST', '/v1/transactions', `{"card_id":"${PAN}"\n${PAN}`, 'application/x-ndjson'))
-    answers.push(await service.send('POST', '/v1/transactions', PAN, `text/${PAN}`))
-    answers.push(await service.get(`/v1/${PAN}`))
+    answers.push(await running.send('POST', '/v1/transactions', `{"card_id":"${PAN}"\n${PAN}`, 'application/x-ndjson'))
+    answers.push(await running.send('POST', '/v1/transactions', PAN, `text/${PAN}`))
+    answers.push(await running.get(`/v1/${PAN}`))
     for (const body of [
       { sql: `SELECT '${PAN}' FROM` },
       { sql: `SELECT throwIf(1, '${PAN}')` },
@@ -122,14 +128,14 @@ describe('a card number in the clear', () => {
     await post('/v1/models/promote', { version: PAN })
     writeFileSync(join(folder.path, 'rules.yaml'), rulesOf(`nonsense == "${PAN}" and ${PAN}`))
     assert.equal((await post('/v1/rules/reload', undefined)).status, 422)
-    answers.push(await service.get('/v1/models'), await service.get('/metrics'))
+    answers.push(await running.get('/v1/models'), await running.get('/metrics'))
     const blocked = await post('/v1/score', { ...baseOf(), card_id: PAN })
     assert.deepEqual(
       (blocked.json as { list_hits: string[] }).list_hits,
       ['block:card_id'],
       'a listed card is still found',
     )
-    ended.push(await service.stop())
+    ended.push(await running.stop())
   }
 
   async function plantInFilesAndArguments(): Promise<void> {

@@ -132,6 +132,20 @@ describe('the service, on a port', () => {
     assert.equal((await service.get('/readyz')).status, 200)
   })
 
+  test('ends when its port is taken or its rules are broken, and says so', async () => {
+    const other = join(folder.path, 'other')
+    const { port } = new URL(service.url)
+    const taken = await weir(['run', '--port', port, '--data', other])
+    assert.deepEqual([taken.exitCode, /port \d+ is taken/.test(taken.stderr)], [2, true], taken.stderr)
+    const broken = join(folder.path, 'broken.yaml')
+    writeFileSync(broken, rulesOf('amount >='))
+    const third = join(folder.path, 'third')
+    const refused = await weir(['run', '--port', '0', '--data', third, '--rules', broken])
+    assert.deepEqual([refused.exitCode, /RULES_INVALID/.test(refused.stderr)], [2, true], refused.stderr)
+    assert.equal(existsSync(join(third, 'log')), false)
+    assert.equal((await service.get('/readyz')).status, 200)
+  })
+
   test('answers queries of the command line while it runs', async () => {
     await recorded('payment-1')
     const { exitCode, stdout, stderr } = await weir([

@@ -48,3 +48,10 @@ test('the key is made once, readable by its owner only, and a damaged one is ref
     rmSync(folder, { recursive: true })
   }
 })
+
+test('a signal that is a card number is left out, and others stay', () => {
+  const tokenizer = createTokenizer(key)
+  const { signals } = tokenizer.transaction(transactionOf({ signals: { a: Number(PAN), b: 4_111, c: 0.5 } }))
+  assert.deepEqual(signals, { b: 4_111, c: 0.5 })
+  assert.equal(tokenizer.replaced.get('signals'), 1)
+})

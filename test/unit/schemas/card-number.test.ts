@@ -42,3 +42,15 @@ test('changing one digit of a card number breaks its check digit', () => {
     }),
   )
 })
+
+test('a card number is found beside other groups of digits', () => {
+  for (const number of TEST_NUMBERS) {
+    const grouped = number.replace(/(\d{4})(?=\d)/g, '$1-')
+    for (const text of [`12 ${number}`, `${grouped} 12/29`, `0 0 ${grouped} 123`, `2026-01-15 ${grouped}`]) {
+      const found = findCardNumber(text)
+      assert.equal(found?.digits, number, text)
+      assert.equal(text.slice(found.start, found.end).replaceAll('-', ''), number)
+    }
+  }
+  assert.equal(findCardNumber('1234 5678 9012 3456 7890'), null)
+})

@@ -1,41 +1,43 @@
 import { PAGE_BYTES, type Region, type StateMemory } from '#infra/state-memory.ts'
 
-/** Words kept of each chunk. */
-const CHUNK_WORDS = 6
-const CLASS = 0
-const USED = 1
-const FREE = 2
-const MADE = 3
-const NEXT = 4
-const PREVIOUS = 5
-const CHUNKS_PER_META = Math.floor(PAGE_BYTES / 4 / CHUNK_WORDS)
+/** Words kept of each chunk: its blocks in use, and the chunk of its class before it, plus one. */
+const CHUNK_WORDS = 2
+const USED = 0
+const PREVIOUS = 1
+const CHUNKS_PER_META = PAGE_BYTES / 4 / CHUNK_WORDS
+/** A block's number is that of its chunk and its place in there, of which there are fewer than this. */
+const PLACE_BITS = 16
+const PLACE_MASK = (1 << PLACE_BITS) - 1
 
 /**
- * Blocks of a few sizes in one run of state memory. A chunk serves one size at a time and goes back to all when its last
- * block is freed: entities that grow together leave no trail of small blocks behind. A block never moves, so its number
- * is good for as long as it is held.
+ * Blocks of a few sizes in one run of state memory, without holes: a freed block's place is taken by the last one of its
+ * size, whose owner is told, and a chunk that runs empty serves any size again. So entities that grow from size to size
+ * together leave nothing behind.
  */
 export class BlockArena {
   u32: Uint32Array[] = []
   f64: Float64Array[] = []
   f32: Float32Array[] = []
+  /** Told when an owner's block has moved. */
+  onMove: (owner: number, block: number) => void = () => {}
   private readonly blockWords: readonly number[]
   private readonly blocksPerChunk: readonly number[]
   private readonly region: Region
   private readonly chunkRegion: Region
   private readonly headRegion: Region
   private chunkMeta: Uint32Array[] = []
-  /** By class: first chunk with a free block, plus one; then the first chunk that serves nobody, plus one. */
+  /** By class its last chunk, plus one; then the first chunk that serves nobody, plus one. */
   private heads!: Uint32Array
 
   /**
-   * @param words 32-bit words of a block, by class; each at most a chunk
+   * @param words 32-bit words of a block, by class; each at most a chunk less one word
    * @param chunkPages pages of a chunk
    */
   constructor(memory: StateMemory, name: string, words: readonly number[], chunkPages: number) {
     const chunkBytes = chunkPages * PAGE_BYTES
-    this.blockWords = words.map((n) => n + (n & 1))
-    this.blocksPerChunk = this.blockWords.map((n) => Math.floor(chunkBytes / 4 / n))
+    // One more, the last, for the owner; an even number, so that doubles are aligned.
+    this.blockWords = words.map((n) => n + 2 - (n & 1))
+    this.blocksPerChunk = this.blockWords.map((n) => Math.min(Math.floor(chunkBytes / 4 / n), PLACE_MASK))
     this.region = memory.region(`${name}.blocks`, chunkBytes)
     this.chunkRegion = memory.region(`${name}.chunks`)
     this.headRegion = memory.region(`${name}.heads`)
@@ -44,41 +46,41 @@ export class BlockArena {
     memory.onRestore(() => this.attach())
   }
 
+  /** Pages of a chunk that holds a block of so many words. */
+  static pagesFor(words: number): number {
+    return Math.ceil(((words + 2) * 4) / PAGE_BYTES)
+  }
+
   get byteLength(): number {
     return this.region.byteLength
   }
 
   /** A block of a class; its content is whatever was there before. */
-  allocate(cls: number): number {
+  allocate(cls: number, owner: number): number {
     let chunk = this.heads[cls]! - 1
-    if (chunk < 0) chunk = this.serve(cls)
-    const { view, at } = this.metaOf(chunk)
-    let place: number
-    if (view[at + FREE]! !== 0) {
-      place = view[at + FREE]! - 1
-      view[at + FREE] = this.u32[chunk]![place * this.blockWords[cls]!]!
-    } else {
-      place = view[at + MADE]!++
-    }
-    view[at + USED]!++
-    if (view[at + USED] === this.blocksPerChunk[cls]) this.unlink(cls, chunk)
-    return chunk * MAX_BLOCKS + place
+    if (chunk < 0 || this.metaOf(chunk)[this.metaAt(chunk) + USED] === this.blocksPerChunk[cls])
+      chunk = this.extend(cls)
+    const meta = this.touchedMeta(chunk)
+    const block = chunk * (PLACE_MASK + 1) + meta[this.metaAt(chunk) + USED]!
+    meta[this.metaAt(chunk) + USED]!++
+    this.touch(cls, block)
+    this.u32[chunk]![this.wordOf(cls, block) + this.blockWords[cls]! - 1] = owner
+    return block
   }
 
   free(cls: number, block: number): void {
-    const chunk = this.chunkOf(block)
-    const { view, at } = this.metaOf(chunk)
-    const wasFull = view[at + USED] === this.blocksPerChunk[cls]
-    this.touch(cls, block)
-    this.u32[chunk]![this.wordOf(cls, block)] = view[at + FREE]!
-    view[at + FREE] = (block % MAX_BLOCKS) + 1
-    view[at + USED]!--
-    if (wasFull) this.link(cls, chunk)
-    if (view[at + USED] === 0) {
-      this.unlink(cls, chunk)
-      view[at + NEXT] = this.heads[this.blockWords.length]!
-      this.heads[this.blockWords.length] = chunk + 1
-    }
+    const chunk = this.heads[cls]! - 1
+    const meta = this.touchedMeta(chunk)
+    const at = this.metaAt(chunk)
+    const last = chunk * (PLACE_MASK + 1) + meta[at + USED]! - 1
+    if (last !== block) this.move(cls, last, block)
+    meta[at + USED]!--
+    if (meta[at + USED]! > 0) return
+    this.headRegion.touch(0, 0, this.heads.byteLength)
+    const spare = this.blockWords.length
+    this.heads[cls] = meta[at + PREVIOUS]!
+    meta[at + PREVIOUS] = this.heads[spare]!
+    this.heads[spare] = chunk + 1
   }
 
   /** To be called before a block is written. */
@@ -87,72 +89,58 @@ export class BlockArena {
   }
 
   chunkOf(block: number): number {
-    return block >>> 16
+    return block >>> PLACE_BITS
   }
 
   /** First word of the block within its chunk. */
   wordOf(cls: number, block: number): number {
-    return (block & 0xffff) * this.blockWords[cls]!
+    return (block & PLACE_MASK) * this.blockWords[cls]!
   }
 
-  /** A chunk that now serves this class, with all its blocks free. */
-  private serve(cls: number): number {
+  private move(cls: number, from: number, to: number): void {
+    this.touch(cls, to)
+    const source = this.u32[this.chunkOf(from)]!
+    const target = this.u32[this.chunkOf(to)]!
+    const words = this.blockWords[cls]!
+    const first = this.wordOf(cls, from)
+    target.set(source.subarray(first, first + words), this.wordOf(cls, to))
+    this.onMove(source[first + words - 1]!, to)
+  }
+
+  /** A chunk more for a class, empty. */
+  private extend(cls: number): number {
+    this.headRegion.touch(0, 0, this.heads.byteLength)
     const spare = this.blockWords.length
     let chunk = this.heads[spare]! - 1
     if (chunk >= 0) {
-      this.heads[spare] = this.metaOf(chunk).view[this.metaOf(chunk).at + NEXT]!
+      this.heads[spare] = this.metaOf(chunk)[this.metaAt(chunk) + PREVIOUS]!
     } else {
       chunk = this.u32.length
       this.addViews(this.region.addChunk())
       if (chunk % CHUNKS_PER_META === 0) this.chunkMeta.push(new Uint32Array(this.chunkRegion.addChunk()))
     }
-    const { view, at } = this.metaOf(chunk)
-    view[at + CLASS] = cls
-    view[at + USED] = 0
-    view[at + FREE] = 0
-    view[at + MADE] = 0
-    this.link(cls, chunk)
+    const meta = this.touchedMeta(chunk)
+    meta[this.metaAt(chunk) + USED] = 0
+    meta[this.metaAt(chunk) + PREVIOUS] = this.heads[cls]!
+    this.heads[cls] = chunk + 1
     return chunk
   }
 
-  private link(cls: number, chunk: number): void {
-    const { view, at } = this.metaOf(chunk)
-    const first = this.heads[cls]!
-    view[at + NEXT] = first
-    view[at + PREVIOUS] = 0
-    if (first !== 0) {
-      const next = this.metaOf(first - 1)
-      next.view[next.at + PREVIOUS] = chunk + 1
-    }
-    this.heads[cls] = chunk + 1
+  private metaOf(chunk: number): Uint32Array {
+    return this.chunkMeta[(chunk / CHUNKS_PER_META) | 0]!
   }
 
-  private unlink(cls: number, chunk: number): void {
-    const { view, at } = this.metaOf(chunk)
-    const next = view[at + NEXT]!
-    const previous = view[at + PREVIOUS]!
-    if (previous === 0) this.heads[cls] = next
-    else {
-      const before = this.metaOf(previous - 1)
-      before.view[before.at + NEXT] = next
-    }
-    if (next !== 0) {
-      const after = this.metaOf(next - 1)
-      after.view[after.at + PREVIOUS] = previous
-    }
+  private metaAt(chunk: number): number {
+    return (chunk % CHUNKS_PER_META) * CHUNK_WORDS
   }
 
-  /** Metadata changes with nearly every call, so its pages are saved first without asking which. */
-  private metaOf(chunk: number): { view: Uint32Array; at: number } {
-    const page = (chunk / CHUNKS_PER_META) | 0
-    const at = (chunk % CHUNKS_PER_META) * CHUNK_WORDS
-    this.chunkRegion.touch(page, at * 4, CHUNK_WORDS * 4)
-    this.headRegion.touch(0, 0, 4 * (this.blockWords.length + 1))
-    return { view: this.chunkMeta[page]!, at }
+  private touchedMeta(chunk: number): Uint32Array {
+    this.chunkRegion.touch((chunk / CHUNKS_PER_META) | 0, this.metaAt(chunk) * 4, CHUNK_WORDS * 4)
+    return this.metaOf(chunk)
   }
 
   private attach(): void {
-    this.heads = new Uint32Array(this.headRegion.chunks[0]!)
+    this.heads = new Uint32Array(this.headRegion.chunks[0]!, 0, this.blockWords.length + 1)
     this.chunkMeta = this.chunkRegion.chunks.map((chunk) => new Uint32Array(chunk))
     this.u32 = []
     this.f64 = []
@@ -166,6 +154,3 @@ export class BlockArena {
     this.f32.push(new Float32Array(chunk))
   }
 }
-
-/** Blocks of a chunk are numbered below this: a chunk of the smallest blocks (2 words) holds fewer. */
-const MAX_BLOCKS = 65_536

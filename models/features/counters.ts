@@ -1,148 +1,193 @@
 import type { Region, StateMemory } from '#infra/state-memory.ts'
 import { type CounterSpec, counterName } from '#schemas/counter.ts'
-import { AUTHORIZATION, type EventColumns, REFUND } from '#schemas/event-columns.ts'
+import { type EventColumns, REFUND } from '#schemas/event-columns.ts'
 import { Hash64 } from '#schemas/hash64.ts'
-import type { EpochSet } from './distinct.ts'
-import { EntityStore } from './entity-store.ts'
-import { FLAG_HIGH, FLAG_LOW } from './event-rows.ts'
-import { hashKey } from './keys.ts'
+import { CounterRing, type Original } from './counter-ring.ts'
+import { countDistinct, type EpochSet } from './distinct.ts'
+import type { CurrentEvent, EntityFigures } from './entity-figures.ts'
 
-const LATE_MS = 86_400_000
-const IDLE_MS = 90 * 86_400_000
-const COUNTER_ROWS_MAX = 4_096
+/** An entity of the spec, with the current event's opened. */
+export interface CountedEntity {
+  readonly figures: EntityFigures
+  readonly hasKey: boolean
+  readonly isThere: boolean
+}
 
-/** A window figure that a rule declared for itself; NaN until one window has passed since then. */
-export class Counter {
-  readonly name: string
+/** Words of what is kept of a declared counter: the hash of its name, and the stream time at which it was first asked. */
+const SINCE_WORDS = 4
+const COUNTERS_MAX = 1_024
+
+interface Declared {
   readonly spec: CounterSpec
-  private readonly store: EntityStore
-  private readonly hash = new Hash64()
-  private readonly other = new Hash64()
-  private readonly sinceRegion: Region
-  /** Stream time at which it was first asked, epoch milliseconds; 0: not yet. */
-  private since!: Float64Array
+  /** Its place in the table of declarations. */
+  readonly place: number
+  /** The spec's own entity whose rows it counts; null: it has a ring. */
+  readonly entity: CountedEntity | null
+  readonly ring: CounterRing | null
+}
 
-  constructor(memory: StateMemory, spec: CounterSpec) {
-    this.spec = spec
-    this.name = counterName(spec)
-    this.store = new EntityStore(memory, {
-      name: `counter.${this.name}`,
-      horizonMs: spec.windowMs + LATE_MS,
-      idleMs: IDLE_MS,
-      ringMax: COUNTER_ROWS_MAX,
-      hasAmounts: true,
-      hasTags: false,
-      hasFlags: true,
-      hasMax: false,
-      otherColumns: 1,
-      extraWords: 0,
-    })
-    this.sinceRegion = memory.region(`counter.${this.name}.since`)
+/**
+ * The window figures that rules declared for themselves. A counter reads the rows of the spec's own entity where that
+ * keeps what it asks for; the others have rings of the events that they count, one ring for all counters with the same
+ * fields and filter. NaN until one window has passed since a counter was first asked.
+ */
+export class Counters {
+  private readonly memory: StateMemory
+  private readonly entities: readonly CountedEntity[]
+  private readonly set: EpochSet
+  private readonly sinceRegion: Region
+  private sinceU32!: Uint32Array
+  private sinceF64!: Float64Array
+  private declared: readonly Declared[] = []
+  private rings: readonly CounterRing[] = []
+
+  constructor(memory: StateMemory, entities: readonly CountedEntity[], set: EpochSet) {
+    this.memory = memory
+    this.entities = entities
+    this.set = set
+    this.sinceRegion = memory.region('counters.since')
     this.sinceRegion.addChunk()
     this.attach()
-    memory.onRestore(() => this.attach())
+    memory.onRestore(() => {
+      this.attach()
+      this.declare(this.declared.map(({ spec }) => spec))
+    })
   }
 
-  /**
-   * The figure for the event, itself included.
-   *
-   * @param flags what is known of the event itself: small or not; its answer is not known yet
-   */
-  read(events: EventColumns, row: number, streamTimeMs: number, flags: number, set: EpochSet): number {
-    if (this.since[0] === 0) {
-      this.sinceRegion.touch(0, 0, 8)
-      this.since[0] = streamTimeMs
+  get count(): number {
+    return this.declared.length
+  }
+
+  /** The counters of the rules in force, in the order of their values; those that stay go on. */
+  declare(specs: readonly CounterSpec[]): void {
+    const names = new Set(specs.map(counterName))
+    for (const { spec, place } of this.declared) if (!names.has(counterName(spec))) this.forget(place)
+    const before = this.rings
+    const rings: CounterRing[] = []
+    this.declared = specs.map((spec) => {
+      const entity = this.entities.find(({ figures }) => serves(figures, spec)) ?? null
+      if (entity !== null) return { spec, entity, ring: null, place: this.placeOf(spec) }
+      const name = CounterRing.nameOf(spec)
+      let ring = rings.find((other) => other.name === name)
+      if (ring === undefined) {
+        ring = before.find((other) => other.name === name) ?? new CounterRing(this.memory, spec)
+        ring.windowMs = 0
+        rings.push(ring)
+      }
+      ring.windowMs = Math.max(ring.windowMs, spec.windowMs)
+      return { spec, entity: null, ring, place: this.placeOf(spec) }
+    })
+    this.rings = rings
+    for (const ring of before) if (!rings.includes(ring)) ring.drop(this.memory)
+  }
+
+  /** Writes all figures for the event, itself included; entities are open, and the event is in none of them yet. */
+  read(
+    events: EventColumns,
+    row: number,
+    streamTimeMs: number,
+    event: CurrentEvent,
+    into: Float64Array,
+    at: number,
+  ): void {
+    for (let r = 0; r < this.rings.length; r++) this.rings[r]!.open(events, row, streamTimeMs)
+    for (let i = 0; i < this.declared.length; i++) {
+      const { spec, place, entity, ring } = this.declared[i]!
+      const sinceAt = (place * SINCE_WORDS) / 2 + 1
+      if (this.sinceF64[sinceAt] === 0) {
+        this.sinceRegion.touch(0, sinceAt * 8, 8)
+        this.sinceF64[sinceAt] = streamTimeMs
+      }
+      if (streamTimeMs - this.sinceF64[sinceAt]! < spec.windowMs) into[at + i] = Number.NaN
+      else if (ring !== null) into[at + i] = ring.figure(spec, events, row, event, this.set)
+      else into[at + i] = this.ofEntity(spec, entity!, events, row, event)
     }
-    if (streamTimeMs - this.since[0]! < this.spec.windowMs) return Number.NaN
-    if (!this.key(events, row)) return 0
-    const timeMs = events.event_time[row]!
-    const isThere = this.store.open(this.hash.hi, this.hash.lo, streamTimeMs)
-    const end = isThere ? this.store.rowsUntil(timeMs) : 0
-    const start = isThere ? this.store.rowsBefore(timeMs - this.spec.windowMs, end) : 0
-    return this.figure(events, row, start, end, flags, set)
   }
 
-  /** Takes the event into the window, after it was read. */
-  take(events: EventColumns, row: number, streamTimeMs: number, flags: number): void {
+  /** Takes the event in, after it was read. */
+  take(events: EventColumns, row: number, streamTimeMs: number, event: CurrentEvent, isDeclined: boolean): void {
     const isRefund = events.kind[row] === REFUND
-    if (isRefund !== (this.spec.filter === 'refund') || !this.key(events, row)) return
-    const timeMs = events.event_time[row]!
-    this.store.openOrCreate(this.hash.hi, this.hash.lo, streamTimeMs, timeMs)
-    this.store.insert(timeMs, events.amount_base[row]!, 0, flags, this.otherKey(events, row), 0)
-  }
-
-  /** Opens the entity of a reversal or outcome, by the fields that it repeats; refunds are not taken back. */
-  openFor(events: EventColumns, row: number, streamTimeMs: number): EntityStore | null {
-    if (this.spec.filter === 'refund' || !this.key(events, row)) return null
-    return this.store.open(this.hash.hi, this.hash.lo, streamTimeMs) ? this.store : null
-  }
-
-  /** Key of the other party, 0 for none. */
-  otherKey(events: EventColumns, row: number): number {
-    const field = this.spec.aggregate === 'distinct_merchants' ? events.text.merchant_id : events.text.card_id
-    const id = field[row]!
-    return id === '' ? 0 : this.other.ofText(id).lo
-  }
-
-  /** Takes the counter's regions out of the state. */
-  drop(memory: StateMemory): void {
-    for (const { name } of memory.regions) {
-      if (name.startsWith(`counter.${this.name}.`)) memory.drop(name)
+    for (let r = 0; r < this.rings.length; r++) {
+      const ring = this.rings[r]!
+      if (ring.lets(isRefund, event.counts === 1, event.small === 1, isDeclined)) ring.insert(events, row, streamTimeMs)
     }
+  }
+
+  /** Takes the original back, or `back` of its amount; to be called before the spec's own entities change. */
+  reverse(events: EventColumns, row: number, streamTimeMs: number, original: Original, back: number): void {
+    for (const ring of this.rings) ring.reverse(events, row, streamTimeMs, original, back)
+  }
+
+  /** Moves the original to where its answer puts it. */
+  answer(events: EventColumns, row: number, streamTimeMs: number, original: Original, isDeclined: boolean): void {
+    for (const ring of this.rings) ring.answer(events, row, streamTimeMs, original, isDeclined)
   }
 
   sweep(streamTimeMs: number, steps: number): void {
-    this.store.sweep(streamTimeMs, steps)
+    for (const ring of this.rings) ring.sweep(streamTimeMs, steps)
+  }
+
+  private ofEntity(
+    { aggregate, fields, filter, windowMs }: CounterSpec,
+    { figures, hasKey, isThere }: CountedEntity,
+    events: EventColumns,
+    row: number,
+    event: CurrentEvent,
+  ): number {
+    // An account that stands for its card is no key that a rule asked for.
+    if (!hasKey || events.text[fields[0]!][row] === '') return 0
+    const { store } = figures
+    const end = isThere ? store.rowsUntil(event.timeMs) : 0
+    const start = end === 0 ? 0 : store.rowsBefore(event.timeMs - windowMs, end)
+    const isEmpty = start === end
+    if (aggregate === 'sum') return (isEmpty ? 0 : store.sumIn(start, end)) + event.counts * event.amount
+    if (aggregate !== 'count') {
+      const remembered = figures.remembered(windowMs)
+      if (remembered >= 0) return remembered
+      const own = aggregate === 'distinct_cards' ? event.cardKey : event.merchantKey
+      return countDistinct(store, start, end, event.counts === 1 ? own : 0, this.set)
+    }
+    const all = (isEmpty ? 0 : store.eventsIn(start, end)) + event.counts
+    if (filter === 'all') return all
+    if (filter === 'small') return (isEmpty ? 0 : store.highFlagsIn(start, end)) + event.small
+    const declined = isEmpty ? 0 : store.lowFlagsIn(start, end)
+    return filter === 'declined' ? declined : all - declined
+  }
+
+  /** Place of a counter in the table of declarations, entered if it is not there. */
+  private placeOf(spec: CounterSpec): number {
+    const { hi, lo } = new Hash64().ofText(counterName(spec))
+    let free = -1
+    for (let place = 0; place < COUNTERS_MAX; place++) {
+      const at = place * SINCE_WORDS
+      if (this.sinceU32[at] === hi && this.sinceU32[at + 1] === lo) return place
+      if (free < 0 && this.sinceU32[at] === 0 && this.sinceU32[at + 1] === 0) free = place
+    }
+    if (free < 0) throw new RangeError(`more than ${COUNTERS_MAX} counters are declared`)
+    this.sinceRegion.touch(0, free * SINCE_WORDS * 4, SINCE_WORDS * 4)
+    this.sinceU32[free * SINCE_WORDS] = hi
+    this.sinceU32[free * SINCE_WORDS + 1] = lo
+    return free
+  }
+
+  private forget(place: number): void {
+    this.sinceRegion.touch(0, place * SINCE_WORDS * 4, SINCE_WORDS * 4)
+    this.sinceU32.fill(0, place * SINCE_WORDS, (place + 1) * SINCE_WORDS)
   }
 
   private attach(): void {
-    this.since = new Float64Array(this.sinceRegion.chunks[0]!)
-  }
-
-  private figure(events: EventColumns, row: number, start: number, end: number, flags: number, set: EpochSet): number {
-    const { aggregate, filter } = this.spec
-    const isOwn = matches(filter, events.kind[row]!, flags)
-    if (aggregate === 'count' && filter !== 'refund') {
-      if (start === end) return isOwn ? 1 : 0
-      const all = this.store.eventsIn(start, end)
-      const declined = this.store.lowFlagsIn(start, end)
-      const small = this.store.highFlagsIn(start, end)
-      const before =
-        filter === 'declined' ? declined : filter === 'approved' ? all - declined : filter === 'small' ? small : all
-      return before + (isOwn ? 1 : 0)
-    }
-    set.clear()
-    let total = 0
-    if (isOwn) total += this.contribution(aggregate, events.amount_base[row]!, this.otherKey(events, row), set)
-    for (let i = start; i < end; i++) {
-      if (filter !== 'refund' && !matches(filter, AUTHORIZATION, this.store.flagsOf(i))) continue
-      total += this.contribution(aggregate, this.store.amountOf(i), this.store.otherOf(i, 0), set)
-    }
-    return total
-  }
-
-  private contribution(aggregate: CounterSpec['aggregate'], amount: number, other: number, set: EpochSet): number {
-    if (aggregate === 'count') return 1
-    if (aggregate === 'sum') return amount
-    return other !== 0 && set.add(other) ? 1 : 0
-  }
-
-  private key(events: EventColumns, row: number): boolean {
-    return hashKey(this.hash, events, row, this.spec.fields)
+    this.sinceU32 = new Uint32Array(this.sinceRegion.chunks[0]!)
+    this.sinceF64 = new Float64Array(this.sinceRegion.chunks[0]!)
   }
 }
 
-function matches(filter: CounterSpec['filter'], kind: number, flags: number): boolean {
-  if (filter === 'refund') return kind === REFUND
-  if (kind === REFUND) return false
-  switch (filter) {
-    case 'all':
-      return true
-    case 'declined':
-      return (flags & FLAG_LOW) !== 0
-    case 'approved':
-      return (flags & FLAG_LOW) === 0
-    case 'small':
-      return (flags & FLAG_HIGH) !== 0
-  }
+/** Whether the rows of an entity hold all that a counter asks for. */
+function serves(figures: EntityFigures, { fields, windowMs, aggregate, filter }: CounterSpec): boolean {
+  const { spec, store, windowMsMax } = figures
+  if (spec.fields.length !== fields.length || spec.fields.some((field, i) => field !== fields[i])) return false
+  if (windowMs > windowMsMax || filter === 'refund') return false
+  if (aggregate === 'count') return filter === 'all' || store.options.hasFlags
+  if (filter !== 'all') return false
+  if (aggregate === 'sum') return store.options.hasAmounts
+  return figures.others === (aggregate === 'distinct_cards' ? 'cards' : 'merchants')
 }

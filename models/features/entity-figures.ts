@@ -9,6 +9,8 @@ import {
 } from '#schemas/feature-spec.ts'
 import { countDistinct, type EpochSet } from './distinct.ts'
 import { EntityStore } from './entity-store.ts'
+import { EXTRA_WORDS } from './event-rows.ts'
+import { RecentKeys } from './recent-keys.ts'
 
 /** One window with the columns of its figures. */
 interface WindowFigures {
@@ -16,6 +18,8 @@ interface WindowFigures {
   /** Indexes in AGGREGATES, and where each is written. */
   readonly aggregates: Int32Array
   readonly at: Int32Array
+  /** Index among the windows of distinct counts, -1 for none. */
+  readonly distinct: number
 }
 
 export interface CurrentEvent {
@@ -25,8 +29,9 @@ export interface CurrentEvent {
   readonly counts: 0 | 1
   /** 1 when it counts and its amount is small. */
   readonly small: 0 | 1
-  /** Key of the other party for distinct counts; 0: none. */
-  readonly other: number
+  /** Keys of the parties, of which the other one is counted for distinct figures; 0: none. */
+  readonly cardKey: number
+  readonly merchantKey: number
 }
 
 /**
@@ -38,6 +43,14 @@ export class EntityFigures {
   readonly store: EntityStore
   private readonly windows: readonly WindowFigures[]
   private readonly set: EpochSet
+  /** Other parties of busy entities, for the windows of distinct counts, longest first. */
+  private readonly recent: RecentKeys | null
+  private isRemembered = false
+  /** The longest window that its rows reach back. */
+  readonly windowMsMax: number
+  /** Whose keys its rows hold, if any, in their first column. */
+  readonly others: 'cards' | 'merchants' | null
+  private readonly distinctMs: readonly number[]
 
   constructor(
     memory: StateMemory,
@@ -49,11 +62,15 @@ export class EntityFigures {
   ) {
     this.spec = spec
     this.set = set
-    this.windows = windowsOf(spec, firstColumn)
+    this.distinctMs = distinctWindowsOf(spec)
+    this.windows = windowsOf(spec, firstColumn, this.distinctMs)
     // The share of known fraud is one of all events in its window.
     const ofShares = spec.knownFraudWindows.map((window) => WINDOWS_MS[window])
     const longestMs = Math.max(needs.windowMsMin, ...ofShares, ...this.windows.map(({ windowMs }) => windowMs))
     const has = (...wanted: Aggregate[]): boolean => spec.figures.some(({ aggregate }) => wanted.includes(aggregate))
+    this.windowMsMax = longestMs
+    this.others = needs.others ?? (has('distinct') ? 'cards' : null)
+    const recentWords = needs.extraWords + (needs.extraWords & 1)
     this.store = new EntityStore(memory, {
       name: `entity.${spec.name}`,
       horizonMs: longestMs + of.lateHours * 3_600_000,
@@ -64,23 +81,39 @@ export class EntityFigures {
       hasFlags: needs.flags || has(...FLAGGED),
       hasMax: has('max'),
       otherColumns: needs.otherColumns > 0 ? needs.otherColumns : has('distinct') ? 1 : 0,
-      extraWords: needs.extraWords,
+      extraWords: recentWords + RecentKeys.headerWords(this.distinctMs.length),
     })
+    const { distinctMs, store } = this
+    this.recent =
+      distinctMs.length === 0
+        ? null
+        : new RecentKeys(memory, `entity.${spec.name}`, distinctMs, EXTRA_WORDS + recentWords)
+    if (this.recent !== null) store.onClear.push((u32, at) => this.recent?.release(u32, at))
   }
 
   /** Writes the figures of the open entity; `isThere` false: it has no past, only the event itself. */
   write(isThere: boolean, event: CurrentEvent, into: Float32Array, row: number): void {
     const { store, windows } = this
     const end = isThere ? store.rowsUntil(event.timeMs) : 0
+    this.isRemembered = isThere && event.timeMs >= store.newestMs && this.remember(event, end)
     let start = end
     for (let w = 0; w < windows.length; w++) {
-      const { windowMs, aggregates, at } = windows[w]!
+      const { windowMs, aggregates, at, distinct } = windows[w]!
       if (start > 0) start = store.rowsBefore(event.timeMs - windowMs, start)
       const events = (start === end ? 0 : store.eventsIn(start, end)) + event.counts
       for (let i = 0; i < aggregates.length; i++) {
-        into[row + at[i]!] = events === 0 ? 0 : this.figure(aggregates[i]!, start, end, events, event)
+        if (events === 0) into[row + at[i]!] = 0
+        else if (this.isRemembered && aggregates[i] === DISTINCT)
+          into[row + at[i]!] = this.recent!.countIn(store, distinct)
+        else into[row + at[i]!] = this.figure(aggregates[i]!, start, end, events, event)
       }
     }
+  }
+
+  /** Distinct other parties in a window of the event just written, itself included; -1: not remembered, count them. */
+  remembered(windowMs: number): number {
+    const window = this.isRemembered ? this.distinctMs.indexOf(windowMs) : -1
+    return window < 0 ? -1 : this.recent!.countIn(this.store, window)
   }
 
   /** Zeros, for an event that has no such key. */
@@ -89,6 +122,56 @@ export class EntityFigures {
       const { at } = this.windows[w]!
       for (let i = 0; i < at.length; i++) into[row + at[i]!] = 0
     }
+  }
+
+  /** Takes the event into the open entity, after its figures were written. */
+  insert(timeMs: number, amount: number, tag: number, flags: number, other0: number, other1: number): void {
+    const { store, recent } = this
+    const { newestMs } = store
+    if (recent !== null && timeMs < newestMs && other0 !== 0 && recent.holds(store)) {
+      recent.meet(store, other0, timeMs, newestMs)
+    }
+    store.insert(timeMs, amount, tag, flags, other0, other1)
+  }
+
+  /** Takes a row of one event out of the open entity. */
+  remove(row: number): void {
+    if (this.recent !== null && this.recent.holds(this.store)) this.forget(row, this.recent)
+    this.store.remove(row)
+  }
+
+  /** Slides the memory of other parties to the newest event and adds its own; false: the rows are few, count them. */
+  private remember(event: CurrentEvent, end: number): boolean {
+    const { store, recent } = this
+    if (recent === null) return false
+    recent.slide(store, event.timeMs)
+    if (!recent.holds(store)) {
+      const start = store.rowsBefore(event.timeMs - this.distinctMs[0]!, end)
+      if (!store.isTiled && end - start <= COUNTED_ROWS) return false
+      for (let row = start; row < end; row++) {
+        const key = store.otherOf(row, 0)
+        if (key !== 0) recent.meet(store, key, store.timeOf(row), event.timeMs)
+      }
+    }
+    const other = this.otherOf(event)
+    if (event.counts === 1 && other !== 0) recent.meet(store, other, event.timeMs, event.timeMs)
+    return true
+  }
+
+  /** The party of a row was met last at an earlier row, or at one of the same time, or not at all. */
+  private forget(row: number, recent: RecentKeys): void {
+    const { store } = this
+    const key = store.otherOf(row, 0)
+    const timeMs = store.timeOf(row)
+    if (key === 0) return
+    for (let later = row + 1; later < store.count && store.timeOf(later) === timeMs; later++) {
+      if (store.otherOf(later, 0) === key) return
+    }
+    const edgeMs = store.newestMs - this.distinctMs[0]!
+    let earlier = row - 1
+    while (earlier >= 0 && store.timeOf(earlier) > edgeMs && store.otherOf(earlier, 0) !== key) earlier--
+    const earlierMs = earlier >= 0 ? store.timeOf(earlier) : Number.NEGATIVE_INFINITY
+    recent.unmeet(store, key, timeMs, earlierMs, store.newestMs)
   }
 
   /** @param events how many are in the window, at least 1 */
@@ -111,8 +194,12 @@ export class EntityFigures {
       case SMALL_SHARE:
         return ((isEmpty ? 0 : store.highFlagsIn(start, end)) + event.small) / events
       default:
-        return countDistinct(store, start, end, event.counts === 1 ? event.other : 0, this.set)
+        return countDistinct(store, start, end, event.counts === 1 ? this.otherOf(event) : 0, this.set)
     }
+  }
+
+  private otherOf(event: CurrentEvent): number {
+    return this.others === 'merchants' ? event.merchantKey : event.cardKey
   }
 }
 
@@ -123,12 +210,17 @@ const MAX = AGGREGATES.indexOf('max')
 const DECLINED_COUNT = AGGREGATES.indexOf('declined_count')
 const DECLINED_SHARE = AGGREGATES.indexOf('declined_share')
 const SMALL_SHARE = AGGREGATES.indexOf('small_share')
+const DISTINCT = AGGREGATES.indexOf('distinct')
+/** So many rows are counted through for each event; of more, the other parties are remembered. */
+const COUNTED_ROWS = 48
 
 /** Aggregates that need to know of each event whether it was declined or small. */
 export const FLAGGED: ReadonlySet<Aggregate> = new Set(['declined_count', 'declined_share', 'small_share'])
 
 export interface StoreNeeds {
   readonly flags: boolean
+  /** Whose keys the rows hold, where it is not the cards'. */
+  readonly others: 'merchants' | null
   readonly amounts: boolean
   readonly tags: boolean
   readonly otherColumns: 0 | 1 | 2
@@ -136,8 +228,13 @@ export interface StoreNeeds {
   readonly windowMsMin: number
 }
 
+function distinctWindowsOf(spec: EntitySpec): number[] {
+  const windows = spec.figures.flatMap(({ aggregate, windows: names }) => (aggregate === 'distinct' ? names : []))
+  return [...new Set(windows)].map((window) => WINDOWS_MS[window]).sort((a, b) => b - a)
+}
+
 /** Shortest window first, so that each start is found from the one before. Columns follow the order of the spec. */
-function windowsOf(spec: EntitySpec, firstColumn: number): WindowFigures[] {
+function windowsOf(spec: EntitySpec, firstColumn: number, distinctMs: readonly number[]): WindowFigures[] {
   const byWindow = new Map<WindowName, { readonly aggregate: number; readonly at: number }[]>()
   let at = firstColumn
   for (const { aggregate, windows } of spec.figures) {
@@ -152,6 +249,7 @@ function windowsOf(spec: EntitySpec, firstColumn: number): WindowFigures[] {
       windowMs: WINDOWS_MS[window],
       aggregates: Int32Array.from(figures, ({ aggregate }) => aggregate),
       at: Int32Array.from(figures, (figure) => figure.at),
+      distinct: distinctMs.indexOf(WINDOWS_MS[window]),
     }))
     .sort((a, b) => a.windowMs - b.windowMs)
 }

@@ -31,10 +31,11 @@ export interface EntityStoreOptions extends RowColumns {
 }
 
 const EXACT_ROWS = [
-  4, 8, 12, 16, 20, 24, 32, 40, 48, 56, 64, 68, 72, 76, 80, 88, 96, 128, 192, 256, 384, 512, 1_024, 2_048, 4_096,
+  4, 8, 12, 16, 20, 24, 32, 40, 48, 56, 64, 68, 72, 76, 80, 88, 96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1_024,
+  1_280, 1_536, 2_048, 3_072, 4_096,
 ]
 /** The last holds every minute of the longest horizon, so that nothing must be given up. */
-const TILED_ROWS = [8_192, 16_384, 32_768, 65_536]
+const TILED_ROWS = [5_120, 6_144, 6_656, 8_192, 10_240, 12_288, 16_384, 24_576, 32_768, 49_152, 65_536]
 const TILE_MS = 60_000
 /** The newest hour of a tiled entity stays exact, as far as there is room. */
 const EXACT_MS = 3_600_000
@@ -55,6 +56,8 @@ const HEADERS_MASK = (1 << HEADERS_SHIFT) - 1
  */
 export class EntityStore extends EventRows {
   readonly options: EntityStoreOptions
+  /** As in the options, until its owner asks for another. */
+  horizonMs: number
   private readonly headers: Region
   private readonly metaRegion: Region
   /** [headers ever made, first free header plus one, sweep position, tiled entities] */
@@ -72,6 +75,7 @@ export class EntityStore extends EventRows {
   constructor(memory: StateMemory, options: EntityStoreOptions) {
     super(options)
     this.options = options
+    this.horizonMs = options.horizonMs
     const exact = [...EXACT_ROWS.filter((rows) => rows < options.ringMax), options.ringMax]
     this.rows = [...exact, ...TILED_ROWS.filter((rows) => rows > options.ringMax)]
     this.exactClasses = exact.length
@@ -81,9 +85,12 @@ export class EntityStore extends EventRows {
     this.metaRegion = memory.region(`${options.name}.meta`)
     this.metaRegion.addChunk()
     const words = this.rows.map((rows, i) => rows * rowWords(options, i >= exact.length))
-    const tiledPages = Math.ceil((Math.max(...words) * 4) / PAGE_BYTES)
+    const tiledPages = BlockArena.pagesFor(Math.max(...words))
     this.exactBlocks = new BlockArena(memory, `${options.name}.exact`, words.slice(0, exact.length), EXACT_PAGES)
     this.tiledBlocks = new BlockArena(memory, `${options.name}.tiled`, words.slice(exact.length), tiledPages)
+    for (const arena of [this.exactBlocks, this.tiledBlocks]) {
+      arena.onMove = (owner, block) => this.setHeaderWord(owner, BLOCK, block)
+    }
     this.attach()
     memory.onRestore(() => this.attach())
     this.index = new HashIndex(memory, options.name, {
@@ -102,6 +109,11 @@ export class EntityStore extends EventRows {
 
   get byteLength(): number {
     return this.headers.byteLength + this.exactBlocks.byteLength + this.tiledBlocks.byteLength
+  }
+
+  /** Number of the open entity among those of the store. */
+  get slotNumber(): number {
+    return this.slot
   }
 
   get hashHi(): number {
@@ -179,7 +191,7 @@ export class EntityStore extends EventRows {
 
   /** Inserts a row where its time belongs, behind rows of the same time. Rows beyond the horizon are dropped or not taken. */
   insert(timeMs: number, amount: number, tag: number, flags: number, other0: number, other1: number): void {
-    const { horizonMs } = this.options
+    const { horizonMs } = this
     if (timeMs < this.newestMs - horizonMs) return
     this.touchHeader()
     const isNewest = timeMs >= this.newestMs
@@ -246,8 +258,8 @@ export class EntityStore extends EventRows {
     this.meta[2] = at
   }
 
-  /** Lets the owner free what its extra words point to, before an entity starts afresh or goes. */
-  onClear: ((u32: Uint32Array, at: number) => void) | null = null
+  /** Lets owners free what their extra words point to, before an entity starts afresh or goes. */
+  readonly onClear: ((u32: Uint32Array, at: number) => void)[] = []
 
   private find(hi: number, lo: number): number {
     const { index, u32Headers, headerWords } = this
@@ -289,7 +301,7 @@ export class EntityStore extends EventRows {
     const from = this.rowsPlace()
     const { arena, arenaClass, block, count } = this
     this.chooseArena(cls)
-    this.block = this.arena.allocate(this.arenaClass)
+    this.block = this.arena.allocate(this.arenaClass, this.slot)
     this.arena.touch(this.arenaClass, this.block)
     this.headerU32[this.headerU32At + CLASS] = cls
     this.headerU32[this.headerU32At + BLOCK] = this.block
@@ -396,10 +408,17 @@ export class EntityStore extends EventRows {
   }
 
   private release(): void {
-    this.onClear?.(this.headerU32, this.headerU32At)
+    for (const clear of this.onClear) clear(this.headerU32, this.headerU32At)
     if (this.capacity === 0) return
     if (this.isTiled) this.countTiled(-1)
     this.arena.free(this.arenaClass, this.block)
+  }
+
+  /** Writes a word of an entity that need not be open. */
+  setHeaderWord(slot: number, word: number, value: number): void {
+    const at = (slot & HEADERS_MASK) * this.headerWords + word
+    this.headers.touch(slot >>> HEADERS_SHIFT, at * 4, 4)
+    this.u32Headers[slot >>> HEADERS_SHIFT]![at] = value
   }
 
   private headerWord(slot: number, word: number): number {

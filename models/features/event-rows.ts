@@ -67,7 +67,8 @@ export class EventRows {
   protected capacity = 0
   protected head = 0
   protected baseMs = 0
-  protected isTiled = false
+  /** Whether rows may stand for all events of a minute. */
+  isTiled = false
   protected u32: Uint32Array = new Uint32Array(1)
   protected f64: Float64Array = new Float64Array(1)
   private sumAt = 0

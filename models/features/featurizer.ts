@@ -1,6 +1,6 @@
 import { PAGE_BYTES, type Region, type StateMemory } from '#infra/state-memory.ts'
 import type { FeatureBuffers, FeatureLayout } from '#models/feature-buffers.ts'
-import { type CounterSpec, counterName } from '#schemas/counter.ts'
+import type { CounterSpec } from '#schemas/counter.ts'
 import { AUTHORIZATION, type EventColumns, isScoredKind, LABEL, OUTCOME, REVERSAL } from '#schemas/event-columns.ts'
 import {
   type EntitySpec,
@@ -13,7 +13,8 @@ import {
 import { Hash64 } from '#schemas/hash64.ts'
 import { FRAUD_TYPES } from '#schemas/label.ts'
 import { isDeclined, type TextField } from '#schemas/transaction.ts'
-import { Counter } from './counters.ts'
+import type { Original } from './counter-ring.ts'
+import { Counters } from './counters.ts'
 import { EpochSet } from './distinct.ts'
 import { type CurrentEvent, EntityFigures, FLAGGED } from './entity-figures.ts'
 import type { EntityStore } from './entity-store.ts'
@@ -22,7 +23,7 @@ import { CARD_TRAIT_WORDS, type CardColumns, Habit, type HabitEvent, MERCHANT_WO
 import { History, HISTORY_HEADER_WORDS } from './history.ts'
 import { HistoryVector } from './history-vector.ts'
 import { InputHash } from './input-hash.ts'
-import { hashId, hashKey } from './keys.ts'
+import { hashId, hashKey, idKey } from './keys.ts'
 import { KnownLabels, knownFraudColumns } from './known-labels.ts'
 import { layoutOf } from './layout.ts'
 import { countsInWindows, writeRaw } from './raw.ts'
@@ -90,7 +91,7 @@ export class Featurizer {
   private readonly historyVector: HistoryVector
   private readonly habit: Habit
   private readonly columns: CardColumns
-  private counters: Counter[] = []
+  private readonly counters: Counters
 
   private readonly rawAt: Int32Array
   private readonly habitAt: Int32Array
@@ -126,7 +127,8 @@ export class Featurizer {
     amount: 0,
     counts: 0,
     small: 0,
-    other: 0,
+    cardKey: 0,
+    merchantKey: 0,
   }
 
   constructor({ spec, memory, counters = [], baseCurrency = 'EUR' }: FeaturizerOptions) {
@@ -155,6 +157,7 @@ export class Featurizer {
         spec,
         {
           amounts: isCard,
+          others: isCard && needs.columns.merchant === 0 ? 'merchants' : null,
           flags: isCard && spec.entities.some(hasFlags),
           tags: isCard,
           otherColumns: isCard ? needs.count : 0,
@@ -190,7 +193,7 @@ export class Featurizer {
     this.device = named('device')
     this.merchantById = onlyBy(this.merchant, 'merchant_id')
     this.deviceById = onlyBy(this.device, 'device_id')
-    this.card.figures.store.onClear = (u32, at) => this.history.release(u32, at)
+    this.history.belongTo(this.card.figures.store)
 
     this.rawAt = Int32Array.from(spec.raw, (name) => RAW_FEATURES.indexOf(name))
     this.habitAt = Int32Array.from(spec.habit, (name) => HABIT_FEATURES.indexOf(name))
@@ -208,6 +211,7 @@ export class Featurizer {
       column += buckets
     }
     this.signalsAt = column
+    this.counters = new Counters(memory, this.entities, this.set)
     this.setCounters(counters)
   }
 
@@ -286,17 +290,12 @@ export class Featurizer {
       figures.store.sweep(streamTimeMs, SWEEP_STEPS)
       known?.store.sweep(streamTimeMs, SWEEP_STEPS)
     }
-    for (const counter of this.counters) counter.sweep(streamTimeMs, SWEEP_STEPS)
+    this.counters.sweep(streamTimeMs, SWEEP_STEPS)
   }
 
   /** The counters of the rules in force; one that is new gives NaN until one window has passed. */
   setCounters(specs: readonly CounterSpec[]): void {
-    const before = this.counters
-    this.counters = specs.map((spec) => {
-      const name = counterName(spec)
-      return before.find((counter) => counter.name === name) ?? new Counter(this.memory, spec)
-    })
-    for (const counter of before) if (!this.counters.includes(counter)) counter.drop(this.memory)
+    this.counters.declare(specs)
   }
 
   private foldScored(events: EventColumns, row: number, inBatch: number, out: FeatureBuffers): void {
@@ -313,9 +312,7 @@ export class Featurizer {
     this.writeHistory(row, timeMs, out)
     this.hashInput(row, out)
     const flags = this.current.small === 1 ? FLAG_HIGH : 0
-    for (let i = 0; i < this.counters.length; i++) {
-      out.counters[row * this.counters.length + i] = this.counters[i]!.read(events, row, streamTimeMs, flags, this.set)
-    }
+    this.counters.read(events, row, streamTimeMs, this.current, out.counters, row * this.counters.count)
     this.take(events, row, streamTimeMs, flags | (isDeclined(events.text.response_code[row]!) ? FLAG_LOW : 0))
   }
 
@@ -326,8 +323,8 @@ export class Featurizer {
     event.amount = events.amount_base[row]!
     event.merchantKey = this.keyBy(this.merchantById, text.merchant_id[row]!)
     event.deviceKey = this.columns.device < 0 ? 0 : this.keyBy(this.deviceById, text.device_id[row]!)
-    event.categoryKey = this.keyOf(text.merchant_category[row]!)
-    event.countryKey = this.habit.hasTraits ? this.keyOf(text.merchant_country[row]!) : 0
+    event.categoryKey = idKey(this.hash, text.merchant_category[row]!)
+    event.countryKey = this.habit.hasTraits ? idKey(this.hash, text.merchant_country[row]!) : 0
     event.latitude = events.latitude[row]!
     event.longitude = events.longitude[row]!
     this.current.timeMs = event.timeMs
@@ -349,7 +346,7 @@ export class Featurizer {
 
   /** The key of an id whose entity may have hashed it already. */
   private keyBy(entity: Entity | null, id: string): number {
-    if (entity === null) return this.keyOf(id)
+    if (entity === null) return idKey(this.hash, id)
     return entity.hasKey ? entity.hash.lo || 1 : 0
   }
 
@@ -376,7 +373,7 @@ export class Featurizer {
     for (let i = 0; i < habitAt.length; i++) into[at++] = habitNumbers[habitAt[i]!]!
     for (const { of, at: first, count } of this.buckets) {
       into.fill(0, base + first, base + first + count)
-      const key = this.keyOf(of(events, row))
+      const key = idKey(this.hash, of(events, row))
       if (key !== 0) into[base + first + (key % count)] = 1
     }
     const { signals: names } = this.spec
@@ -384,8 +381,9 @@ export class Featurizer {
   }
 
   private writeEntities(streamTimeMs: number, into: Float32Array, base: number): void {
-    const { current, habitEvent } = this
-    const cardKey = this.card.hash.lo
+    const { current } = this
+    current.cardKey = this.card.hash.lo
+    current.merchantKey = this.habitEvent.merchantKey
     for (let e = 0; e < this.entities.length; e++) {
       const { figures, known, hash, hasKey, isThere } = this.entities[e]!
       if (!hasKey) {
@@ -393,7 +391,6 @@ export class Featurizer {
         known?.writeNone(into, base)
         continue
       }
-      current.other = figures === this.card.figures ? habitEvent.merchantKey : cardKey
       figures.write(isThere, current, into, base)
       const events = isThere ? figures.store : null
       known?.write(hash.hi, hash.lo, streamTimeMs, current.timeMs, events, current.counts, into, base)
@@ -446,11 +443,18 @@ export class Featurizer {
       if (entity === card) {
         const first = columns.merchant === 0 ? habitEvent.merchantKey : habitEvent.deviceKey
         if (current.counts === 1)
-          store.insert(timeMs, amount, this.keyOf(events.text.transaction_id[row]!), flags, first, habitEvent.deviceKey)
+          entity.figures.insert(
+            timeMs,
+            amount,
+            idKey(this.hash, events.text.transaction_id[row]!),
+            flags,
+            first,
+            habitEvent.deviceKey,
+          )
         else store.seenAt(timeMs)
         this.habit.takeCard(store, habitEvent)
       } else if (current.counts === 1) {
-        store.insert(timeMs, amount, 0, flags, card.hash.lo, 0)
+        entity.figures.insert(timeMs, amount, 0, flags, card.hash.lo, 0)
       } else {
         store.seenAt(timeMs)
       }
@@ -459,7 +463,7 @@ export class Featurizer {
       this.habit.takeMerchant(merchant.figures.store, habitEvent)
     }
     this.history.push(cardStore, timeMs, historyVector.numbers)
-    for (const counter of this.counters) counter.take(events, row, streamTimeMs, flags)
+    this.counters.take(events, row, streamTimeMs, current, (flags & FLAG_LOW) !== 0)
   }
 
   /** Events of the last hour, the current one included. */
@@ -478,8 +482,9 @@ export class Featurizer {
     if (found === null) return
     const back = events.amount_base[row]!
     const isWhole = back >= found.amount || back === 0
-    this.onEach(events, row, found, (store, at) => {
-      if (isWhole) store.remove(at)
+    this.counters.reverse(events, row, this.meta[0]!, found, back)
+    this.onEach(events, row, found, (store, at, figures) => {
+      if (isWhole) figures.remove(at)
       else if (store.options.hasAmounts) store.changeAmount(at, -back)
     })
   }
@@ -489,6 +494,7 @@ export class Featurizer {
     if (found === null) return
     const declined = isDeclined(events.text.response_code[row]!)
     if (found.low === (declined ? 1 : 0)) return
+    this.counters.answer(events, row, this.meta[0]!, found, declined)
     this.onEach(events, row, { ...found, low: declined ? 0 : 1 }, (store, at) => {
       if (store.options.hasFlags) store.setLow(at, declined)
     })
@@ -500,7 +506,7 @@ export class Featurizer {
     const store = card.figures.store
     if (!hashKey(card.hash, events, row, card.figures.spec.fields)) return null
     if (!store.open(card.hash.hi, card.hash.lo, this.meta[0]!)) return null
-    const at = store.rowOfTag(this.keyOf(events.text.original_id[row]!))
+    const at = store.rowOfTag(idKey(this.hash, events.text.original_id[row]!))
     if (at < 0) return null
     const { hasFlags } = store.options
     return {
@@ -519,7 +525,7 @@ export class Featurizer {
     events: EventColumns,
     row: number,
     { timeMs, amount, low, high }: Original,
-    change: (store: EntityStore, at: number) => void,
+    change: (store: EntityStore, at: number, figures: EntityFigures) => void,
   ): void {
     const streamTimeMs = this.meta[0]!
     const cardKey = this.card.hash.lo
@@ -529,21 +535,16 @@ export class Featurizer {
       if (!store.open(entity.hash.hi, entity.hash.lo, streamTimeMs)) continue
       const at =
         entity === this.card
-          ? store.rowOfTag(this.keyOf(events.text.original_id[row]!))
+          ? store.rowOfTag(idKey(this.hash, events.text.original_id[row]!))
           : store.rowOfEvent(timeMs, amount, cardKey, low, high)
-      if (at >= 0) change(store, at)
-    }
-    for (const counter of this.counters) {
-      const store = counter.openFor(events, row, streamTimeMs)
-      const at = store?.rowOfEvent(timeMs, amount, counter.otherKey(events, row), low, high) ?? -1
-      if (store !== null && at >= 0) change(store, at)
+      if (at >= 0) change(store, at, entity.figures)
     }
   }
 
   private foldLabel(events: EventColumns, row: number): void {
     const streamTimeMs = this.meta[0]!
     const isFraud = events.label_fraud[row] === 1 && events.label_type[row] !== SERVICE_DISPUTE
-    const tag = this.keyOf(events.text.transaction_id[row]!)
+    const tag = idKey(this.hash, events.text.transaction_id[row]!)
     const timeMs = events.event_time[row]!
     for (const entity of this.entities) {
       if (entity.known === null || entity === this.device) continue
@@ -573,28 +574,15 @@ export class Featurizer {
       this.historyPairs = new Float64Array(out.history.buffer, 0, out.history.length >>> 1)
       this.currentBits = new Uint32Array(out.current.buffer)
     }
-    const count = this.counters.length
+    const { count } = this.counters
     if (out.counterCount === count) return
     out.counters = new Float64Array(out.capacity * count)
     out.counterCount = count
   }
 
-  /** 32 bits of an id, never 0 for one that is there. */
-  private keyOf(id: string): number {
-    return id === '' ? 0 : this.hash.ofText(id).lo || 1
-  }
-
   private attach(): void {
     this.meta = new Float64Array(this.metaRegion.chunks[0]!)
   }
-}
-
-/** What finds an event again in the rows of its entities: 1 declined or not, 1 small or not; -1 where not kept. */
-interface Original {
-  readonly timeMs: number
-  readonly amount: number
-  readonly low: number
-  readonly high: number
 }
 
 const ACCOUNTLESS = ['card_id'] as const

@@ -1,4 +1,4 @@
-import { PAGE_BYTES, type StateMemory } from '#infra/state-memory.ts'
+import type { StateMemory } from '#infra/state-memory.ts'
 import { BlockArena } from './block-arena.ts'
 import type { EntityStore } from './entity-store.ts'
 import { EXTRA_WORDS } from './event-rows.ts'
@@ -11,6 +11,7 @@ const COUNT = EXTRA_WORDS + 3
 export const HISTORY_HEADER_WORDS = 4
 
 const FIRST_ROWS = 2
+const CHUNK_PAGES = 4
 /** Words of a cache line. */
 const LINE_WORDS = 16
 
@@ -47,7 +48,7 @@ export class History {
       memory,
       `${name}.history`,
       words,
-      Math.max(4, Math.ceil((words.at(-1)! * 4) / PAGE_BYTES)),
+      Math.max(CHUNK_PAGES, BlockArena.pagesFor(words.at(-1)!)),
     )
   }
 
@@ -133,8 +134,14 @@ export class History {
     card.headerU32[card.headerU32At + COUNT] = this.count
   }
 
+  /** Keeps the headers of this store's cards, whose history it is, in step with blocks that move. */
+  belongTo(cards: EntityStore): void {
+    this.blocks.onMove = (owner, block) => cards.setHeaderWord(owner, BLOCK, block)
+    cards.onClear.push((u32, at) => this.release(u32, at))
+  }
+
   /** Gives back what a card's header words point to. */
-  release(u32: Uint32Array, word: number): void {
+  private release(u32: Uint32Array, word: number): void {
     const cls = u32[word + CLASS]!
     if (cls !== 0) this.blocks.free(cls - 1, u32[word + BLOCK]!)
   }
@@ -151,7 +158,7 @@ export class History {
     const { blocks, cls, width, head, count, capacity, times, vectors, chunk, block } = this
     if (cls === this.rows.length) return
     const { headerU32: u32, headerU32At: word } = card
-    const next = blocks.allocate(cls)
+    const next = blocks.allocate(cls, card.slotNumber)
     blocks.touch(cls, next)
     u32[word + CLASS] = cls + 1
     u32[word + BLOCK] = next

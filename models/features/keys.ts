@@ -23,3 +23,8 @@ export function hashId(hash: Hash64, ids: readonly string[], row: number): boole
   hash.ofText(id)
   return true
 }
+
+/** 32 bits of an id, never 0 for one that is there. */
+export function idKey(hash: Hash64, id: string): number {
+  return id === '' ? 0 : hash.ofText(id).lo || 1
+}

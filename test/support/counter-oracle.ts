@@ -1,5 +1,5 @@
 import type { CounterSpec } from '#schemas/counter.ts'
-import type { FeatureSpec } from '#schemas/feature-spec.ts'
+import { type FeatureSpec, WINDOWS_MS } from '#schemas/feature-spec.ts'
 import { isDeclined, type Transaction } from '#schemas/transaction.ts'
 import type { StreamItem } from '#test/support/feature-streams.ts'
 
@@ -9,23 +9,31 @@ interface Counted {
   declined: boolean
 }
 
-const DAY_MS = 86_400_000
-/** Behind the newest event of its key an event is kept for the window and this long. */
-const LATE_MS = DAY_MS
-const IDLE_MS = 90 * DAY_MS
+/** The events of one key, as far back as they are kept behind the newest of them. */
+interface Kept {
+  newestMs: number
+  events: Counted[]
+}
 
-/** Counters of rules by their definition: every event in a plain list for each key, counted anew for every event. */
+/** A counter, and the spec's entity whose events it counts; null: it keeps those that its filter lets through itself. */
+export interface CounterUnderTest {
+  readonly spec: CounterSpec
+  readonly entity: string | null
+}
+
+const DAY_MS = 86_400_000
+const RING_LATE_MS = DAY_MS
+const RING_IDLE_MS = 90 * DAY_MS
+
+/** Counters of rules by their definition: events in plain lists for each key, counted anew for every event. */
 export class CounterOracle {
   private readonly spec: FeatureSpec
-  private readonly counters: readonly CounterSpec[]
-  /** By counter and key. */
-  private readonly kept = new Map<string, { newestMs: number; events: Counted[] }>()
-  /** What each card still holds of its own events: only these can be corrected. */
-  private readonly cards = new Map<string, { newestMs: number; events: Counted[] }>()
+  private readonly counters: readonly CounterUnderTest[]
+  private readonly kept = new Map<string, Kept>()
   private startMs: number | null = null
   private streamMs = 0
 
-  constructor(spec: FeatureSpec, counters: readonly CounterSpec[]) {
+  constructor(spec: FeatureSpec, counters: readonly CounterUnderTest[]) {
     this.spec = spec
     this.counters = counters
   }
@@ -33,34 +41,33 @@ export class CounterOracle {
   /** Values by counter for a scored event, else null. */
   fold(item: StreamItem): number[] | null {
     if (item.kind === 'label') return null
-    const { transaction } = item
-    if (transaction.kind === 'reversal' || transaction.kind === 'outcome') {
-      this.correct(transaction)
+    const t = item.transaction
+    if (t.kind === 'reversal' || t.kind === 'outcome') {
+      this.correct(t)
       return null
     }
-    this.streamMs = Math.max(this.streamMs, transaction.event_time)
+    this.streamMs = Math.max(this.streamMs, t.event_time)
     this.startMs ??= this.streamMs
-    const values = this.counters.map((counter) => this.value(counter, transaction))
-    this.take(transaction)
+    const values = this.counters.map((counter) => this.value(counter, t))
+    this.take(t)
     return values
   }
 
-  private value(counter: CounterSpec, t: Transaction): number {
-    if (this.streamMs - this.startMs! < counter.windowMs) return Number.NaN
+  private value(counter: CounterUnderTest, t: Transaction): number {
+    const { aggregate, windowMs } = counter.spec
+    if (this.streamMs - this.startMs! < windowMs) return Number.NaN
     const key = keyOf(counter, t)
     if (key === null) return 0
     const own: Counted = { of: t, amount: t.amount, declined: false }
-    const inWindow = [...(this.alive(this.kept, key, IDLE_MS)?.events ?? []), own].filter(
+    const inWindow = [...(this.alive(key, counter.entity)?.events ?? []), own].filter(
       (event) =>
-        event.of.event_time > t.event_time - counter.windowMs &&
+        event.of.event_time > t.event_time - windowMs &&
         event.of.event_time <= t.event_time &&
-        this.isCounted(counter, event),
+        this.isCounted(counter.spec, event),
     )
-    if (counter.aggregate === 'count') return inWindow.length
-    if (counter.aggregate === 'sum') return inWindow.reduce((sum, { amount }) => sum + amount, 0)
-    const others = new Set(
-      inWindow.map(({ of }) => (counter.aggregate === 'distinct_cards' ? of.card_id : of.merchant_id)),
-    )
+    if (aggregate === 'count') return inWindow.length
+    if (aggregate === 'sum') return inWindow.reduce((sum, { amount }) => sum + amount, 0)
+    const others = new Set(inWindow.map(({ of }) => (aggregate === 'distinct_cards' ? of.card_id : of.merchant_id)))
     others.delete('')
     return others.size
   }
@@ -73,64 +80,80 @@ export class CounterOracle {
   }
 
   private take(t: Transaction): void {
-    for (const counter of this.counters) {
-      const key = keyOf(counter, t)
-      if (key === null || (t.kind === 'refund') !== (counter.filter === 'refund')) continue
-      this.keep(this.kept, key, IDLE_MS, counter.windowMs + LATE_MS, t)
+    const event = { of: t, amount: t.amount, declined: isDeclined(t.response_code) }
+    for (const { name, fields } of this.spec.entities) {
+      const key = `${name}|${fields.map((field) => t[field]).join('|')}`
+      if (fields.some((field) => t[field] === '')) continue
+      const kept = this.alive(key, name) ?? { newestMs: t.event_time, events: [] }
+      this.kept.set(key, kept)
+      if (t.kind === 'refund') kept.newestMs = Math.max(kept.newestMs, t.event_time)
+      else keep(kept, { ...event }, this.horizonMs(name))
     }
-    const idleMs = this.spec.idleDays * DAY_MS
-    const card = t.card_id
-    if (t.kind === 'refund') {
-      const found = this.alive(this.cards, card, idleMs)
-      if (found === undefined) this.cards.set(card, { newestMs: t.event_time, events: [] })
-      else found.newestMs = Math.max(found.newestMs, t.event_time)
-    } else {
-      this.keep(this.cards, card, idleMs, 30 * DAY_MS + this.spec.lateHours * 3_600_000, t)
-    }
+    const rings = new Map(this.counters.filter(({ entity }) => entity === null).map((c) => [keyOf(c, t), c.spec]))
+    for (const [key, counter] of rings) if (this.isCounted(counter, event)) this.keepInRing(key, counter, { ...event })
   }
 
-  private keep(kept: typeof this.kept, key: string, idleMs: number, horizonMs: number, t: Transaction): void {
-    const found = this.alive(kept, key, idleMs) ?? { newestMs: t.event_time, events: [] }
-    kept.set(key, found)
-    if (t.event_time < found.newestMs - horizonMs) return
-    found.newestMs = Math.max(found.newestMs, t.event_time)
-    found.events.push({ of: t, amount: t.amount, declined: isDeclined(t.response_code) })
-    found.events = found.events.filter(({ of }) => of.event_time >= found.newestMs - horizonMs)
+  private keepInRing(key: string | null, { windowMs }: CounterSpec, event: Counted): void {
+    if (key === null) return
+    const kept = this.alive(key, null) ?? { newestMs: event.of.event_time, events: [] }
+    this.kept.set(key, kept)
+    keep(kept, event, windowMs + RING_LATE_MS)
   }
 
+  /** An event can be corrected as long as its card holds it. */
   private correct(t: Transaction): void {
-    const idleMs = this.spec.idleDays * DAY_MS
-    const card = this.alive(this.cards, t.card_id, idleMs)
-    const original = card?.events.find(({ of }) => of.transaction_id === t.original_id)
-    if (card === undefined || original === undefined) return
-    const { amount } = original
+    const original = find(this.alive(`card|${t.card_id}`, 'card'), t)
+    if (original === undefined) return
+    const before = { ...original }
+    const declined = isDeclined(t.response_code)
+    for (const { name, fields } of this.spec.entities) {
+      correctIn(this.alive(`${name}|${fields.map((field) => t[field]).join('|')}`, name), t, before.amount)
+    }
     for (const counter of this.counters) {
       const key = keyOf(counter, t)
-      const found = key === null ? undefined : this.alive(this.kept, key, IDLE_MS)
-      if (found !== undefined && counter.filter !== 'refund') correctIn(found, t, amount)
+      if (counter.entity !== null || counter.spec.filter === 'refund' || key === null) continue
+      const kept = this.alive(key, null)
+      if (t.kind === 'reversal') correctIn(kept, t, before.amount)
+      else if (declined !== before.declined && ['declined', 'approved'].includes(counter.spec.filter)) {
+        const event = { ...before, declined }
+        if (this.isCounted(counter.spec, event)) this.keepInRing(key, counter.spec, event)
+        else if (kept !== undefined) kept.events = kept.events.filter(({ of }) => of.transaction_id !== t.original_id)
+      }
     }
-    correctIn(card, t, amount)
   }
 
-  private alive(
-    kept: typeof this.kept,
-    key: string,
-    idleMs: number,
-  ): { newestMs: number; events: Counted[] } | undefined {
-    const found = kept.get(key)
-    return found === undefined || this.streamMs - found.newestMs > idleMs ? undefined : found
+  private horizonMs(name: string): number {
+    const entity = this.spec.entities.find((other) => other.name === name)!
+    const windows = entity.figures.flatMap(({ windows: names }) => names.map((window) => WINDOWS_MS[window]))
+    return Math.max(name === 'card' ? 30 * DAY_MS : 0, ...windows) + this.spec.lateHours * 3_600_000
+  }
+
+  private alive(key: string, entity: string | null): Kept | undefined {
+    const kept = this.kept.get(key)
+    const idleMs = entity === null ? RING_IDLE_MS : this.spec.idleDays * DAY_MS
+    return kept === undefined || this.streamMs - kept.newestMs > idleMs ? undefined : kept
   }
 }
 
-function correctIn(kept: { events: Counted[] }, t: Transaction, amount: number): void {
-  const event = kept.events.find(({ of }) => of.transaction_id === t.original_id)
-  if (event === undefined) return
+function keep(kept: Kept, event: Counted, horizonMs: number): void {
+  if (event.of.event_time < kept.newestMs - horizonMs) return
+  kept.newestMs = Math.max(kept.newestMs, event.of.event_time)
+  kept.events = [...kept.events, event].filter(({ of }) => of.event_time >= kept.newestMs - horizonMs)
+}
+
+function find(kept: Kept | undefined, t: Transaction): Counted | undefined {
+  return kept?.events.find(({ of }) => of.transaction_id === t.original_id)
+}
+
+function correctIn(kept: Kept | undefined, t: Transaction, amount: number): void {
+  const event = find(kept, t)
+  if (kept === undefined || event === undefined) return
   if (t.kind === 'outcome') event.declined = isDeclined(t.response_code)
   else if (t.amount === 0 || t.amount >= amount) kept.events = kept.events.filter((other) => other !== event)
   else event.amount -= t.amount
 }
 
-function keyOf(counter: CounterSpec, t: Transaction): string | null {
-  const ids = counter.fields.map((field) => t[field])
-  return ids.includes('') ? null : `${JSON.stringify(counter)}|${ids.join('|')}`
+function keyOf({ spec, entity }: CounterUnderTest, t: Transaction): string | null {
+  const ids = spec.fields.map((field) => t[field])
+  return ids.includes('') ? null : `${entity ?? JSON.stringify(spec)}|${ids.join('|')}`
 }

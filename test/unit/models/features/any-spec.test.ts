@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { PAGE_BYTES, StateMemory } from '#infra/state-memory.ts'
 import { Featurizer } from '#models/features/featurizer.ts'
 import { parseFeatureSpec } from '#schemas/feature-spec.ts'
-import { CounterOracle } from '#test/support/counter-oracle.ts'
+import { CounterOracle, type CounterUnderTest } from '#test/support/counter-oracle.ts'
 import { type CounterSpec, counterName } from '#schemas/counter.ts'
 import { FeatureOracle } from '#test/support/feature-oracle.ts'
 import { anySpec, anyStream, columnsOf, foldSlice, type StreamItem } from '#test/support/feature-streams.ts'
@@ -12,15 +12,31 @@ import { transactionOf } from '#test/support/transactions.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
-const COUNTERS: readonly CounterSpec[] = [
-  { aggregate: 'count', fields: ['device_id'], windowMs: 600_000, filter: 'declined' },
-  { aggregate: 'count', fields: ['card_id'], windowMs: DAY_MS, filter: 'small' },
-  { aggregate: 'count', fields: ['card_id'], windowMs: 7 * DAY_MS, filter: 'refund' },
-  { aggregate: 'sum', fields: ['card_id'], windowMs: DAY_MS, filter: 'approved' },
-  { aggregate: 'sum', fields: ['merchant_id'], windowMs: HOUR_MS, filter: 'all' },
-  { aggregate: 'distinct_cards', fields: ['bin', 'merchant_id'], windowMs: 7 * DAY_MS, filter: 'all' },
-  { aggregate: 'distinct_merchants', fields: ['card_id'], windowMs: 7 * DAY_MS, filter: 'approved' },
+const COUNTED: readonly CounterUnderTest[] = [
+  { entity: null, spec: { aggregate: 'count', fields: ['device_id'], windowMs: 600_000, filter: 'declined' } },
+  { entity: 'card', spec: { aggregate: 'count', fields: ['card_id'], windowMs: DAY_MS, filter: 'small' } },
+  { entity: null, spec: { aggregate: 'count', fields: ['card_id'], windowMs: 7 * DAY_MS, filter: 'refund' } },
+  { entity: null, spec: { aggregate: 'sum', fields: ['card_id'], windowMs: DAY_MS, filter: 'approved' } },
+  { entity: null, spec: { aggregate: 'sum', fields: ['merchant_id'], windowMs: HOUR_MS, filter: 'all' } },
+  {
+    entity: null,
+    spec: { aggregate: 'distinct_cards', fields: ['bin', 'merchant_id'], windowMs: 7 * DAY_MS, filter: 'all' },
+  },
+  {
+    entity: null,
+    spec: { aggregate: 'distinct_merchants', fields: ['card_id'], windowMs: 7 * DAY_MS, filter: 'approved' },
+  },
+  { entity: 'card', spec: { aggregate: 'count', fields: ['card_id'], windowMs: 4 * HOUR_MS, filter: 'declined' } },
+  { entity: 'card', spec: { aggregate: 'count', fields: ['card_id'], windowMs: 4 * HOUR_MS, filter: 'approved' } },
+  { entity: 'card', spec: { aggregate: 'sum', fields: ['card_id'], windowMs: 2 * DAY_MS, filter: 'all' } },
+  { entity: null, spec: { aggregate: 'sum', fields: ['card_id'], windowMs: DAY_MS, filter: 'declined' } },
+  { entity: null, spec: { aggregate: 'count', fields: ['card_id'], windowMs: 40 * DAY_MS, filter: 'all' } },
+  {
+    entity: 'merchant',
+    spec: { aggregate: 'distinct_cards', fields: ['merchant_id'], windowMs: HOUR_MS, filter: 'all' },
+  },
 ]
+const COUNTERS: readonly CounterSpec[] = COUNTED.map(({ spec }) => spec)
 /** A spec whose card keeps answers, so that what is corrected is found for certain. */
 const FLAGGED_SPEC = parseFeatureSpec(
   {
@@ -32,7 +48,14 @@ const FLAGGED_SPEC = parseFeatureSpec(
     habit: [],
     entities: [
       { name: 'card', fields: ['card_id'], figures: [{ aggregate: 'declined_count', windows: ['1d'] }] },
-      { name: 'merchant', fields: ['merchant_id'], figures: [{ aggregate: 'declined_count', windows: ['1h'] }] },
+      {
+        name: 'merchant',
+        fields: ['merchant_id'],
+        figures: [
+          { aggregate: 'declined_count', windows: ['1h'] },
+          { aggregate: 'distinct', windows: ['1h'] },
+        ],
+      },
     ],
   },
   'test',
@@ -65,7 +88,7 @@ test("a rule's counter gives what its definition gives, and nothing until one wi
     fc.property(anyStream, (items) => {
       const featurizer = new Featurizer({ spec: FLAGGED_SPEC, memory: new StateMemory(), counters: COUNTERS })
       const out = foldSlice(featurizer, items)
-      const oracle = new CounterOracle(FLAGGED_SPEC, COUNTERS)
+      const oracle = new CounterOracle(FLAGGED_SPEC, COUNTED)
       for (const [row, item] of items.entries()) {
         const expected = oracle.fold(item)
         if (expected === null) continue

@@ -131,7 +131,7 @@ function isWritable(folder) {
 }
 
 function sourceFiles() {
-  const found = [...SOURCE_FILES.filter((file) => existsSync(join(ROOT, file)))]
+  const found = SOURCE_FILES.filter((file) => existsSync(join(ROOT, file)))
   const walk = (folder) => {
     for (const entry of readdirSync(folder, { withFileTypes: true })) {
       if (entry.name === 'node_modules' || entry.name.startsWith('.')) continue

@@ -7,9 +7,12 @@ import { dataPaths } from '#infra/data-folder.ts'
 import { openFileLog } from '#infra/log/file-log.ts'
 import { createTokenizer } from '#infra/tokenizer.ts'
 import { type Trained, trainFrom, type TrainingSource } from '#learning/train-from.ts'
+import { chooseExecutionProvider } from '#models/execution-provider.ts'
 import { chooseTrainingBackend, type TrainingBackend } from '#models/lstm/backend.ts'
 import { MANIFEST_FILE, MODEL_FILE, REPORT_FILE } from '#models/model-folder.ts'
+import type { Config } from '#schemas/config.ts'
 import { WeirError } from '#schemas/errors.ts'
+import type { Precision } from '#schemas/model-manifest.ts'
 import type { TrainOptions } from './commands/train.ts'
 import type { CommandContext } from './context.ts'
 import { featureSpecOf } from './feature-spec.ts'
@@ -80,6 +83,7 @@ export async function train(context: CommandContext, plan: TrainingPlan): Promis
     epochsMax: plan.epochs,
     units: plan.units,
     batchSize: plan.batch,
+    precision: await precisionOf(config),
     backend,
     champion: await runtime.registry.champion(runtime.layout.specName),
     alertsPerDay: plan.alertsPerDay,
@@ -100,6 +104,12 @@ export async function train(context: CommandContext, plan: TrainingPlan): Promis
   })
   progress.finish()
   return { trained, runtime }
+}
+
+/** What the machine that trains would serve best with, unless one is asked for by name. */
+async function precisionOf({ model }: Config): Promise<Precision> {
+  if (model.precision !== 'auto') return model.precision
+  return (await chooseExecutionProvider(model.provider)).provider === 'cuda' ? 'float32' : 'int8'
 }
 
 /** Runs with the data folder's log as the source, read beside the service that may be writing it. */

@@ -1,6 +1,3 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { logisticLogit, trainLogistic } from '#models/baselines/logistic.ts'
 import { probabilityOf } from '#models/calibrate.ts'
 import { columnMedians } from '#models/column-medians.ts'
@@ -9,16 +6,14 @@ import { DEFAULT_COSTS, type EvaluationOptions, type Metrics } from '#models/eva
 import { scoreHistogram, thresholdAtBudget } from '#models/evaluation/operating-point.ts'
 import { renderReport } from '#models/evaluation/report.ts'
 import type { TrainingBackend } from '#models/lstm/backend.ts'
-import { exportOnnx } from '#models/lstm/export-onnx.ts'
 import { trainLstm, type TrainProgress } from '#models/lstm/train.ts'
-import { MANIFEST_FILE, MODEL_FILE, sha256Of } from '#models/model-folder.ts'
-import { createOnnxScorer, makeGoldenBatch } from '#models/onnx-scorer.ts'
+import { sha256Of } from '#models/model-folder.ts'
 import type { ModelParts } from '#models/registry.ts'
 import { WeirError } from '#schemas/errors.ts'
-import { encodeFloats, type ModelManifest } from '#schemas/model-manifest.ts'
+import { encodeFloats, type ModelManifest, type Precision } from '#schemas/model-manifest.ts'
+import { chooseGraph } from './choose-graph.ts'
 import type { Dataset } from './dataset.ts'
 import { evaluationRows, segmentationsOf } from './evaluation-rows.ts'
-import { buffersOf, scoreDataset } from './score-dataset.ts'
 import type { Split } from './split.ts'
 
 export interface MakeModelOptions {
@@ -39,6 +34,8 @@ export interface MakeModelOptions {
   /** The command that makes it. */
   readonly command: string
   readonly currency: string
+  /** Of the recurrence; int8 gives way to float32 where it would rank worse. */
+  readonly precision: Precision
   readonly backend: TrainingBackend
   readonly onProgress: (progress: TrainProgress) => void
   readonly signal: AbortSignal
@@ -49,7 +46,6 @@ export interface MadeModel extends ModelParts {
   readonly testScores: Float32Array
 }
 
-const GOLDEN_ROWS = 32
 const BOOTSTRAP_RUNS = 100
 
 /** How models are judged everywhere: at the desk's budget, with intervals by card. */
@@ -78,11 +74,11 @@ export async function makeModel(
     { seed, validation, units, epochsMax, batchSize, onProgress, signal },
     options.backend,
   )
-  const model = exportOnnx(trained)
-  const draft = draftManifest(split, model, options)
-  const { layout } = test
-  const golden = await makeGoldenBatch({ model, manifest: draft, layout, input: buffersOf(test), rows: GOLDEN_ROWS })
-  const testScores = await servedScores(model, { ...draft, golden }, test)
+  const { model, draft, golden, testScores, precisionFact } = await chooseGraph(trained, split, {
+    precision: options.precision,
+    backend: options.backend,
+    draftOf: (bytes, precision) => draftManifest(split, bytes, precision, options),
+  })
   const rows = evaluationRows(test)
   const contenders: [Contender, ...Contender[]] = [
     { name: `LSTM ${options.version}`, complexity: 3, scores: testScores },
@@ -96,7 +92,7 @@ export async function makeModel(
     contenders,
     options: judged,
     segmentations: segmentationsOf(test),
-    facts: factsOf(split, options, trained.backend),
+    facts: [...factsOf(split, options, trained.backend), ['precision', precisionFact]],
     currency: { code: options.currency, minorDigits: 2 },
   })
   const [own, ...rest] = report.advice.contenders
@@ -129,7 +125,12 @@ export function logisticContender(training: Dataset, test: Dataset): Contender {
   return { name: 'logistic regression', complexity: 1, scores }
 }
 
-function draftManifest({ training }: Split, model: Uint8Array, options: MakeModelOptions): ModelManifest {
+function draftManifest(
+  { training }: Split,
+  model: Uint8Array,
+  precision: Precision,
+  options: MakeModelOptions,
+): ModelManifest {
   const { layout } = training
   return {
     format: 1,
@@ -145,6 +146,7 @@ function draftManifest({ training }: Split, model: Uint8Array, options: MakeMode
     inputs: { history: 'history', lengths: 'lengths', current: 'current' },
     outputs: { probability: 'probability', logit: 'logit', next: 'next' },
     calibration: null,
+    precision,
     sha256: sha256Of(model),
     medians: columnMedians(training.current, training.count, layout.currentWidth),
     training: {
@@ -173,25 +175,6 @@ function draftManifest({ training }: Split, model: Uint8Array, options: MakeMode
     parent: options.parent,
     createdAt: options.createdAtMs,
     command: options.command,
-  }
-}
-
-/** Scores by the code and the graph that will serve, so that what is judged is what is served. */
-async function servedScores(model: Uint8Array, manifest: ModelManifest, test: Dataset): Promise<Float32Array> {
-  const scratch = await mkdtemp(join(tmpdir(), 'weir-model-'))
-  const folder = join(scratch, manifest.version)
-  try {
-    await mkdir(folder)
-    await writeFile(join(folder, MODEL_FILE), model)
-    await writeFile(join(folder, MANIFEST_FILE), JSON.stringify(manifest))
-    const scorer = await createOnnxScorer({ folder, layout: test.layout, provider: 'cpu' })
-    try {
-      return await scoreDataset(scorer, test)
-    } finally {
-      await scorer.close()
-    }
-  } finally {
-    await rm(scratch, { recursive: true })
   }
 }
 

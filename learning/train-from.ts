@@ -7,6 +7,7 @@ import type { RegisteredModel } from '#models/registry.ts'
 import type { FeatureLayout } from '#models/feature-buffers.ts'
 import type { Featurized } from '#pipeline/slice.ts'
 import { WeirError } from '#schemas/errors.ts'
+import type { Precision } from '#schemas/model-manifest.ts'
 import type { Label } from '#schemas/label.ts'
 import { type Dataset, DatasetCollector } from './dataset.ts'
 import { evaluationRows } from './evaluation-rows.ts'
@@ -35,6 +36,7 @@ export interface TrainFromOptions {
   readonly epochsMax: number
   readonly units: number
   readonly batchSize: number
+  readonly precision: Precision
   readonly backend: TrainingBackend
   readonly champion: RegisteredModel | null
   readonly alertsPerDay: number

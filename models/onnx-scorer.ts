@@ -10,7 +10,13 @@ import {
 } from '#schemas/model-manifest.ts'
 
 import { calibrateLogit, logitOf, probabilityOf } from './calibrate.ts'
-import { chooseExecutionProvider, loadRuntime, type Provider, type ProviderWish } from './execution-provider.ts'
+import {
+  type ChosenProvider,
+  chooseExecutionProvider,
+  loadRuntime,
+  type Provider,
+  type ProviderWish,
+} from './execution-provider.ts'
 import { createFeatureBuffers, type FeatureBuffers, type FeatureLayout } from './feature-buffers.ts'
 import { MODEL_FILE, readModelFolder } from './model-folder.ts'
 import { openOnnxSession, type OnnxSession } from './onnx-session.ts'
@@ -38,7 +44,7 @@ export interface OnnxScorerOptions {
 }
 
 /**
- * Serves a model folder with onnxruntime in batches of fixed shape, 64 rows and 16, so that a row's score does not
+ * Serves a model folder with onnxruntime in batches of fixed shape, 256, 64 and 16 rows, so that a row's score does not
  * depend on the rows beside it. Before the first score the golden batch must come out as the manifest says.
  *
  * @throws WeirError MODEL_INVALID, MODEL_NOT_FOUND, NOT_AVAILABLE
@@ -48,7 +54,7 @@ export async function createOnnxScorer(options: OnnxScorerOptions): Promise<Onnx
   const { manifest, model } = await readModelFolder(folder)
   const file = join(folder, MODEL_FILE)
   checkSpec(manifest, layout, folder)
-  const chosen = await chooseExecutionProvider(options.provider)
+  const chosen = await providerFor(manifest, options.provider, file)
   const runtime = await loadRuntime()
 
   const open = async (provider: Provider, explanation: string): Promise<OnnxScorer> => {
@@ -103,6 +109,26 @@ export async function makeGoldenBatch(of: {
     }
   } finally {
     await scorer.close()
+  }
+}
+
+/** An 8-bit recurrence has kernels for the CPU alone. @throws WeirError NOT_AVAILABLE */
+async function providerFor(manifest: ModelManifest, wish: ProviderWish, file: string): Promise<ChosenProvider> {
+  if (manifest.precision === 'float32') return await chooseExecutionProvider(wish)
+  if (wish === 'cuda') {
+    throw new WeirError(
+      'NOT_AVAILABLE',
+      `Model ${manifest.version} has an 8-bit recurrence, which runs on the CPU alone`,
+      {
+        where: file,
+        fix: 'Set model.provider to auto or cpu, or train with model.precision float32.',
+      },
+    )
+  }
+  return {
+    provider: 'cpu',
+    explanation:
+      'Models run on the CPU: this one has an 8-bit recurrence, made for it. For a GPU train with model.precision float32.',
   }
 }
 

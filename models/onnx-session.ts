@@ -7,20 +7,19 @@ import type { FeatureBuffers, FeatureLayout } from './feature-buffers.ts'
 import { type Batch, type LengthsElement, modelUnfit, openBatch } from './onnx-batch.ts'
 
 /**
- * One loaded graph, run in batches of two fixed shapes. Rows that stand side by side in the feature buffers are read
+ * One loaded graph, run in batches of a few fixed shapes. Rows that stand side by side in the feature buffers are read
  * where they are (tensors over them are made once and kept); others are copied together first. Nothing is allocated per
  * row.
  */
 export class OnnxSession {
   readonly #session: InferenceSession
-  readonly #wide: Batch
-  readonly #narrow: Batch
+  /** Widest first. */
+  readonly #batches: readonly Batch[]
   readonly #where: string
 
-  constructor(session: InferenceSession, wide: Batch, narrow: Batch, where: string) {
+  constructor(session: InferenceSession, batches: readonly Batch[], where: string) {
     this.#session = session
-    this.#wide = wide
-    this.#narrow = narrow
+    this.#batches = batches
     this.#where = where
   }
 
@@ -37,7 +36,7 @@ export class OnnxSession {
     source: 'probability' | 'logit',
   ): Promise<void> {
     for (let done = 0; done < count; ) {
-      const batch = count - done > WIDE_FROM_ROWS ? this.#wide : this.#narrow
+      const batch = this.#batchFor(count - done)
       const taken = Math.min(batch.size, count - done)
       const feeds = batch.feedsFor(input, rows, done, taken)
       const output = source === 'logit' ? batch.logit! : batch.probability
@@ -55,6 +54,11 @@ export class OnnxSession {
       }
       done += taken
     }
+  }
+
+  /** The widest that at least three quarters of the rows left fill: what is padded costs as much as what is not. */
+  #batchFor(left: number): Batch {
+    return this.#batches.find(({ size }) => left > size * FILLED_SHARE_MIN) ?? this.#batches.at(-1)!
   }
 
   async release(): Promise<void> {
@@ -96,9 +100,11 @@ export async function openOnnxSession(deps: OnnxSessionDeps): Promise<OnnxSessio
   try {
     const lengthsElement = checkInputs(session, manifest, layout, file)
     checkOutputs(session, manifest, file)
-    const batchOf = async (size: number) =>
-      await openBatch({ runtime, session, manifest, layout, file, lengthsElement, size })
-    return new OnnxSession(session, await batchOf(WIDE_ROWS), await batchOf(NARROW_ROWS), file)
+    const batches: Batch[] = []
+    for (const size of BATCH_ROWS) {
+      batches.push(await openBatch({ runtime, session, manifest, layout, file, lengthsElement, size }))
+    }
+    return new OnnxSession(session, batches, file)
   } catch (error) {
     await session.release()
     throw error
@@ -149,7 +155,6 @@ function checkOutputs(session: InferenceSession, manifest: ModelManifest, file: 
   }
 }
 
-const WIDE_ROWS = 64
-const NARROW_ROWS = 16
-/** Up to three narrow batches cost less than a wide one. */
-const WIDE_FROM_ROWS = 48
+/** Few rows answer soonest in 16; an operator's fixed cost is spread best over 256, and one explanation is as many rows. */
+const BATCH_ROWS = [256, 64, 16] as const
+const FILLED_SHARE_MIN = 0.75

@@ -8,8 +8,8 @@ export interface OnnxGraph {
   readonly initializers: readonly OnnxTensor[]
   readonly inputs: readonly OnnxValue[]
   readonly outputs: readonly OnnxValue[]
-  /** Version of the `ai.onnx.ml` operators, where the graph uses them (tree ensembles). */
-  readonly mlOpset?: number
+  /** Versions of further operator sets that the graph uses, by domain: `ai.onnx.ml` has the tree ensembles. */
+  readonly opsets?: Readonly<Record<string, number>>
 }
 
 export interface OnnxNode {
@@ -28,7 +28,7 @@ export type OnnxAttribute =
   | { readonly kind: 'floats'; readonly value: ArrayLike<number> }
   | { readonly kind: 'strings'; readonly value: readonly string[] }
 
-export type OnnxElement = 'float32' | 'int32' | 'int64'
+export type OnnxElement = 'float32' | 'uint8' | 'int8' | 'int32' | 'int64'
 
 /** A constant of the graph: weights, axes, shapes. */
 export interface OnnxTensor {
@@ -52,7 +52,7 @@ export function writeOnnx(graph: OnnxGraph): Uint8Array {
   model.text(2, 'weir')
   model.message(7, writeGraph(graph))
   model.message(8, writeOpset('', 17))
-  if (graph.mlOpset !== undefined) model.message(8, writeOpset('ai.onnx.ml', graph.mlOpset))
+  for (const [domain, version] of Object.entries(graph.opsets ?? {})) model.message(8, writeOpset(domain, version))
   return model.finish()
 }
 
@@ -64,7 +64,8 @@ export function int64s(name: string, values: readonly number[]): OnnxTensor {
   return { name, dims: [values.length], element: 'int64', values }
 }
 
-const ELEMENT_CODE = { float32: 1, int32: 6, int64: 7 } as const
+const ELEMENT_CODE = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7 } as const
+const ELEMENT_BYTES = { float32: 4, uint8: 1, int8: 1, int32: 4, int64: 8 } as const
 
 function writeOpset(domain: string, version: number): Message {
   const opset = new Message()
@@ -135,14 +136,17 @@ function writeTensor(tensor: OnnxTensor): Message {
   message.int(2, ELEMENT_CODE[tensor.element])
   message.text(8, tensor.name)
   const values = tensor.values
-  const width = tensor.element === 'int64' ? 8 : 4
+  const width = ELEMENT_BYTES[tensor.element]
   const raw = new Uint8Array(values.length * width)
   const view = new DataView(raw.buffer)
   for (let i = 0; i < values.length; i++) {
     const value = values[i]!
-    if (tensor.element === 'float32') view.setFloat32(i * 4, value, true)
-    else if (tensor.element === 'int32') view.setInt32(i * 4, value, true)
-    else view.setBigInt64(i * 8, BigInt(value), true)
+    const at = i * width
+    if (tensor.element === 'float32') view.setFloat32(at, value, true)
+    else if (tensor.element === 'uint8') view.setUint8(at, value)
+    else if (tensor.element === 'int8') view.setInt8(at, value)
+    else if (tensor.element === 'int32') view.setInt32(at, value, true)
+    else view.setBigInt64(at, BigInt(value), true)
   }
   message.bytes(9, raw)
   return message

@@ -66,6 +66,8 @@ export const modelManifestSchema = z.strictObject({
   }),
   /** Applied to the graph's answer; null where the graph calibrates itself. */
   calibration: calibration.nullable(),
+  /** Numbers of the recurrence: 8-bit integers are twice as fast on a CPU and have no kernel on a GPU. */
+  precision: z.enum(['float32', 'int8']).default('float32'),
   /** Of `model.onnx`. */
   sha256,
   /** Median of each current column over the training rows: what stands for "not there" in explanations. */
@@ -128,6 +130,7 @@ export const modelManifestSchema = z.strictObject({
 export type ModelManifest = z.infer<typeof modelManifestSchema>
 export type Calibration = z.infer<typeof calibration>
 export type MetricWithInterval = z.infer<typeof metric>
+export type Precision = ModelManifest['precision']
 export type GoldenBatch = ModelManifest['golden']
 
 /** Largest difference between a golden answer and the one served. */

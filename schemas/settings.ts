@@ -148,6 +148,11 @@ export const SETTINGS = {
       ['auto', 'cpu', 'cuda'],
       'Where models run; auto takes CUDA where it loads, else the CPU, which is quick enough for models of this size.',
     ),
+    precision: oneOf(
+      'auto',
+      ['auto', 'int8', 'float32'],
+      'Numbers of the recurrence in newly trained models: 8-bit integers score twice as fast on a CPU and have no kernel on a GPU; auto takes float32 where CUDA loads, else int8 unless it ranks worse.',
+    ),
     registryFolder: path('', 'Model versions and who is in charge; by default models in the data folder.'),
     trainingBackend: oneOf(
       'auto',
@@ -274,6 +279,49 @@ export const SETTINGS = {
     url: url('http://127.0.0.1:8123', 'Home server: its HTTP address.'),
     user: text('default', 'Home server: user.'),
     passwordFile: path('', 'Home server: file with the password; a file, so that it is in no process list.'),
+  },
+
+  registry: {
+    home: oneOf(
+      'built-in',
+      ['built-in', 'folder', 'server'],
+      "Where schemas and their ids come from: the ones that ship with Weir, a folder, or a server with the Confluent REST API. Built-in needs nothing and reads what Weir writes; the ids of a topic that others share are the registry's.",
+    ),
+    url: url(
+      'http://127.0.0.1:8081',
+      'Home server: its address, with the path below which the API lies, if it does not lie at the root. For TLS with a private authority start Node with NODE_EXTRA_CA_CERTS.',
+    ),
+    folder: path('', 'Home folder: by default schemas in the data folder.'),
+    user: text('', 'Home server: user for basic authentication; empty where there is none, or a bearer token instead.'),
+    password: secret(
+      'Home server: password of the user; without a user it is sent as a bearer token. The environment is a better place for it than a file that is passed on.',
+    ),
+    passwordFile: path(
+      '',
+      'Home server: file with the password or token instead, read anew for every request, so that one that is replaced in time keeps working.',
+    ),
+    register: yesNo(
+      true,
+      'Registers the schemas of what Weir writes at start, where they are not there yet; with false they must be (`weir schemas register`), which is what a registry with review asks for.',
+    ),
+    timeoutMs: wholeNumber(
+      5_000,
+      10,
+      120_000,
+      'Home server: a request that takes longer has failed; a schema is a few kilobytes.',
+    ),
+    attemptsMax: wholeNumber(
+      5,
+      1,
+      100,
+      'Home server: how often a request is tried, with growing pauses, before the fault is passed on; five take about two seconds where nothing listens.',
+    ),
+    unknownIdMs: wholeNumber(
+      60_000,
+      0,
+      86_400_000,
+      'So long it is believed that there is no schema of an id; within this time records with it are dead letters without asking again.',
+    ),
   },
 
   retrain: {

@@ -15,7 +15,7 @@ export function exportBoostedTrees(model: BoostedTrees): Uint8Array {
   const ints = (value: number[]) => ({ kind: 'ints', value }) as const
   return writeOnnx({
     name: 'weir_boosted_trees',
-    mlOpset: 3,
+    opsets: { 'ai.onnx.ml': 3 },
     nodes: [
       {
         op: 'TreeEnsembleRegressor',

@@ -2,7 +2,8 @@ import type { FeatureBuffers, FeatureLayout } from '#models/feature-buffers.ts'
 import { columnMedians } from '#models/column-medians.ts'
 import { exportOnnx } from '#models/lstm/export-onnx.ts'
 import { fitEncoding } from '#models/lstm/fit-encoding.ts'
-import { initialParameters, type LstmShape } from '#models/lstm/weights.ts'
+import { measureProjection } from '#models/lstm/measure-projection.ts'
+import { initialParameters, type LstmShape, type LstmWeights } from '#models/lstm/weights.ts'
 import { sha256Of } from '#models/model-folder.ts'
 import { makeGoldenBatch } from '#models/onnx-scorer.ts'
 import type { ModelParts } from '#models/registry.ts'
@@ -17,7 +18,7 @@ const GOLDEN_ROWS = 32
 const BASE_LOGIT = -5
 
 /**
- * A network of the size that training gives, encoding and bins fitted on the first `count` rows of `sample`, its weights
+ * A network of the size and precision that training gives, encoding and bins fitted on the first `count` rows of `sample`, its weights
  * left as they are drawn: it takes the same time as a trained one and knows nothing.
  */
 export async function makeRandomModel(
@@ -50,7 +51,7 @@ export async function makeRandomModel(
     bins: BINS,
     binnedColumns: encoding.binColumns.length,
   }
-  const model = exportOnnx({
+  const weights: LstmWeights = {
     shape,
     encoding,
     parameters: initialParameters(shape, SEED, BASE_LOGIT),
@@ -60,7 +61,8 @@ export async function makeRandomModel(
     seed: SEED,
     history: [],
     bestEpoch: 0,
-  })
+  }
+  const model = exportOnnx(weights, measureProjection(weights, training))
   const draft = manifestOf(layout, model, columnMedians(training.current, count, currentWidth))
   const golden = await makeGoldenBatch({ model, manifest: draft, layout, input: sample, rows: GOLDEN_ROWS })
   return { manifest: { ...draft, golden }, model, report: null }
@@ -81,6 +83,7 @@ function manifestOf(layout: FeatureLayout, model: Uint8Array, medians: number[])
     inputs: { history: 'history', lengths: 'lengths', current: 'current' },
     outputs: { probability: 'probability', logit: 'logit', next: 'next' },
     calibration: null,
+    precision: 'int8',
     sha256: sha256Of(model),
     medians,
     training: {

@@ -141,6 +141,7 @@ export function tinyManifest(tiny: TinyModel): ModelManifest {
     inputs: { history: 'history', lengths: 'lengths', current: 'current' },
     outputs: { probability: 'probability', logit: 'logit', next: null },
     calibration: null,
+    precision: 'float32',
     sha256: sha256Of(tiny.model),
     medians: layout.currentColumns.map(() => 0),
     training: {

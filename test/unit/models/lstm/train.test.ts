@@ -4,6 +4,7 @@ import { before, describe, test } from 'node:test'
 import { chooseTrainingBackend, type TrainingBackend } from '#models/lstm/backend.ts'
 import { exportOnnx } from '#models/lstm/export-onnx.ts'
 import { createStepLstm } from '#models/lstm/lstm-layer.ts'
+import { measureProjection } from '#models/lstm/measure-projection.ts'
 import { predict } from '#models/lstm/network.ts'
 import { surpriseOf } from '#models/lstm/surprise.ts'
 import { type TrainingSet, type TrainOptions, type TrainProgress, trainLstm } from '#models/lstm/train.ts'
@@ -98,6 +99,48 @@ describe('training on WebAssembly', () => {
       assert.equal(among.logit[place], alone.logit[2])
       assert.equal(among.probability[place], alone.probability[2])
     }
+  })
+
+  test('with an 8-bit recurrence the graph ranks as the float32 one does, and padding still counts for nothing', async () => {
+    const rows = orderedPairRows(64, LAYOUT, 9)
+    const model = exportOnnx(weights, measureProjection(weights, TRAINING))
+    const found = await runOnnx(model, LAYOUT, rows)
+    const exact = await runOnnx(exportOnnx(weights), LAYOUT, rows)
+    assert.ok(largestDifference(found.probability, exact.probability) < 0.1)
+    assert.notDeepEqual(found.logit, exact.logit)
+    const dirty = { ...rows, history: rows.history.slice() }
+    const { historyLength: length, historyWidth: width } = LAYOUT
+    for (let row = 0; row < rows.count; row++) {
+      const from = row * length * width
+      dirty.history.fill(1e6, from, from + (length - rows.historyLength[row]!) * width)
+    }
+    assert.deepEqual(await runOnnx(model, LAYOUT, dirty), found)
+    const quality = async (graph: Uint8Array): Promise<number> => {
+      const { probability } = await runOnnx(graph, LAYOUT, VALIDATION)
+      let ordered = 0
+      let pairs = 0
+      for (let fraud = 0; fraud < VALIDATION.count; fraud++) {
+        for (let genuine = 0; genuine < VALIDATION.count; genuine++) {
+          if (VALIDATION.label[fraud] !== 1 || VALIDATION.label[genuine] !== 0) continue
+          pairs++
+          if (probability[fraud]! > probability[genuine]!) ordered++
+        }
+      }
+      return ordered / pairs
+    }
+    assert.ok((await quality(model)) > (await quality(exportOnnx(weights))) - 0.005)
+  })
+
+  test('with an 8-bit recurrence a row keeps its score to the bit beside other rows and in another place', async () => {
+    const model = exportOnnx(weights, measureProjection(weights, TRAINING))
+    const rows = orderedPairRows(64, LAYOUT, 9)
+    const beside = orderedPairRows(64, LAYOUT, 10)
+    // A neighbour with far larger numbers would move a scale that is taken from the batch.
+    beside.history.fill(1e4, 0, LAYOUT.historyLength * LAYOUT.historyWidth)
+    copyRow(rows, 2, beside, 61)
+    const alone = await runOnnx(model, LAYOUT, rows)
+    const among = await runOnnx(model, LAYOUT, beside)
+    assert.equal(among.logit[61], alone.logit[2])
   })
 
   test('a model of the shipped size is small', async () => {

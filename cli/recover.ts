@@ -1,0 +1,149 @@
+import { readNewestCheckpoint } from '#infra/checkpoint.ts'
+import type { DataPaths } from '#infra/data-folder.ts'
+import type { Log } from '#infra/log/log.ts'
+import { BookRebuilder } from '#pipeline/decide/rebuild-book.ts'
+import { follow, type Followed } from '#pipeline/follow.ts'
+import type { Positions } from '#pipeline/journal.ts'
+import { readKnown } from '#pipeline/read-known.ts'
+import { SliceBuffers } from '#pipeline/slice.ts'
+import type { Config } from '#schemas/config.ts'
+import type { Control } from '#schemas/journal.ts'
+import type { PathRuntime } from './path-runtime.ts'
+
+/** Where the state stands in the journal. */
+export interface Standing {
+  readonly nextLine: number
+  readonly term: number
+  /** Clock of the last line, epoch milliseconds. */
+  readonly clock: number
+}
+
+export interface FollowerDeps {
+  readonly config: Config
+  readonly paths: DataPaths
+  readonly log: Log
+  readonly runtime: PathRuntime
+  readonly positions: Positions
+  readonly slice: SliceBuffers
+}
+
+/** What a checkpoint holds beside the state. */
+export interface CheckpointExtra {
+  readonly controls: readonly Control[]
+  readonly alerts: unknown
+}
+
+export interface FollowOptions {
+  readonly signal: AbortSignal
+  /** Asked at the journal's end: true to look for more. Absent: the end is the end. */
+  readonly atEnd?: () => Promise<boolean>
+  /** Sees every term that was taken or given up (null). */
+  readonly onTerm?: (term: number, owner: string | null) => void
+  readonly betweenLines?: (so: Standing) => Promise<void> | void
+}
+
+/**
+ * Keeps the state that the journal describes: at start from the newest checkpoint on, and in a standby for as long as
+ * another process is active.
+ */
+export class Follower {
+  standing: Standing = { nextLine: 0, term: 0, clock: 0 }
+  private readonly deps: FollowerDeps
+
+  constructor(deps: FollowerDeps) {
+    this.deps = deps
+  }
+
+  /** Who took the newest term; null when nobody holds it. */
+  get owner(): string | null {
+    const term = this.deps.runtime.inForce.get('term')
+    return term === undefined ? null : (JSON.parse(term.value) as { owner: string | null }).owner
+  }
+
+  /** Offset in the journal's topic at which the next line is looked for. */
+  get nextOffset(): number {
+    return this.deps.positions.of(this.deps.config.topics.journal, 0)
+  }
+
+  /** The newest checkpoint that the journal still reaches, if there is one. */
+  async restore(): Promise<void> {
+    const { config, paths, log, runtime, positions } = this.deps
+    const journal = (await log.ranges()).find(({ topic }) => topic === config.topics.journal)
+    const end = journal?.end ?? 0
+    const found = readNewestCheckpoint(
+      paths.checkpoints,
+      ({ specHash, positions: at }) =>
+        specHash === runtime.layout.specHash &&
+        at.some(({ topic, offset }) => topic === config.topics.journal && offset <= end),
+    )
+    if (found === null) return
+    const { meta } = found
+    const extra = meta.extra as CheckpointExtra
+    for (const control of extra.controls) runtime.applyWhileFollowing(control)
+    found.restoreInto(runtime.memory)
+    runtime.book.restore(extra.alerts)
+    for (const { topic, partition, offset } of meta.positions) positions.set(topic, partition, offset)
+    this.standing = { nextLine: meta.line, term: meta.term, clock: meta.clock }
+  }
+
+  /** Follows the journal: to its end, or on from there while `atEnd` says so. */
+  async follow(options: FollowOptions): Promise<Followed> {
+    const { config, log, runtime, positions, slice } = this.deps
+    const { topics } = config
+    const before = this.standing
+    // The alert book is not part of the folded state, since scores are not.
+    const alerts = log.reader({ topic: topics.alerts, partition: 0, offset: positions.of(topics.alerts, 0) })
+    const rebuilder = new BookRebuilder(runtime.book, async (isKnown) => {
+      const records = isKnown ? await readKnown(log, alerts) : await alerts.read(ALERTS_READ)
+      return records.map(({ offset, value }) => ({ offset, alert: runtime.codec.alert.decode(value!) }))
+    })
+    const standingAt = (so: Followed): Standing => ({
+      nextLine: so.nextLine,
+      term: Math.max(before.term, so.term),
+      clock: Math.max(before.clock, so.clock),
+    })
+    try {
+      const followed = await follow({
+        log,
+        codec: runtime.codec,
+        topics,
+        fold: runtime.path.fold,
+        positions,
+        sliceOf: (rows) => (rows <= slice.capacity ? slice : new SliceBuffers(rows, runtime.layout)),
+        fromLine: before.nextLine,
+        fromOffset: positions.of(topics.journal, 0),
+        onControl: (control) => {
+          runtime.applyWhileFollowing(control)
+          if (control.type !== 'term') return
+          const { term, owner } = JSON.parse(control.value) as { term: number; owner: string | null }
+          options.onTerm?.(term, owner)
+        },
+        onSlice: async (folded, line) => {
+          await rebuilder.onSlice(folded, line.alerts)
+          positions.set(topics.alerts, 0, rebuilder.nextOffset ?? positions.of(topics.alerts, 0))
+        },
+        betweenLines: (so) => {
+          this.standing = standingAt(so)
+          return options.betweenLines?.(this.standing)
+        },
+        ...(options.atEnd === undefined ? {} : { atEnd: options.atEnd }),
+        signal: options.signal,
+      })
+      this.standing = standingAt(followed)
+      return followed
+    } finally {
+      alerts.close()
+    }
+  }
+}
+
+const ALERTS_READ = 1_024
+
+/** The newest checkpoint, then the journal to its end: the state is then the one that wrote it. */
+export async function recover(deps: FollowerDeps): Promise<Standing> {
+  const follower = new Follower(deps)
+  await follower.restore()
+  await follower.follow({ signal: new AbortController().signal })
+  await deps.runtime.settle()
+  return follower.standing
+}

@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { SharedLog } from '#cli/open-log.ts'
+import { Follower } from '#cli/recover.ts'
+import { expectOwnTerm, isStillOwner, standBy } from '#cli/standby.ts'
+import { dataPaths } from '#infra/data-folder.ts'
+import { createLogger } from '#infra/logger.ts'
+import { SliceBuffers } from '#pipeline/slice.ts'
+import { DEFAULT_TOPICS as TOPICS } from '#pipeline/topics.ts'
+import { defaultConfig } from '#schemas/config.ts'
+import { createMemoryPath, NOW_MS } from '#test/support/memory-path.ts'
+import { SharedMemory } from '#test/support/shared-memory-log.ts'
+import { testCodec, transactionOf } from '#test/support/transactions.ts'
+
+const codec = testCodec()
+const logger = createLogger({ level: 'silent', isForPeople: false, write: () => {} })
+
+/** One process of the role: it stands by until it may take over, then decides. */
+class Member {
+  readonly path
+  readonly follower: Follower
+  readonly log: SharedLog
+  readonly owner: string
+  private readonly stop = new AbortController()
+  /** As the standby reads it; tests move it on. */
+  nowMs = 0
+
+  constructor(memory: SharedMemory, owner: string) {
+    this.log = memory.connect()
+    this.owner = owner
+    this.path = createMemoryPath({ log: this.log, isWatched: true, heartbeatMs: 5 })
+    const { runtime, positions } = this.path
+    const config = defaultConfig('/nowhere')
+    const slice = new SliceBuffers(64, runtime.layout)
+    this.follower = new Follower({ config, paths: dataPaths(config), log: this.log, runtime, positions, slice })
+  }
+
+  standBy(takeoverAfterMs = 1_000): Promise<boolean> {
+    const { log, follower, owner } = this
+    const random = () => 0
+    const now = () => this.nowMs
+    return standBy(
+      { log, follower, logger, owner, takeoverAfterMs, random, now, betweenLines: () => {} },
+      this.stop.signal,
+    )
+  }
+
+  async decide(): Promise<{ stop(): Promise<void> }> {
+    const { runtime, engine } = this.path
+    await runtime.settle()
+    engine.startFrom(this.follower.standing)
+    const ended = engine.run(this.stop.signal, this.owner)
+    ended.catch(() => {})
+    return {
+      stop: () => {
+        this.stop.abort()
+        return ended
+      },
+    }
+  }
+
+  giveUp(): void {
+    this.stop.abort()
+  }
+
+  /** Resolves when so many decisions can be read. */
+  async decisions(count: number): Promise<string[]> {
+    const records = await this.path.records(TOPICS.decisions, count)
+    return records.map(({ value }) => codec.decision.decode(value!).transaction.transaction_id)
+  }
+}
+
+const input = (...ids: string[]) =>
+  ids.map((id, i) => ({
+    topic: TOPICS.transactions,
+    partition: (i % 2) * 2,
+    key: null,
+    value: codec.transaction.encode(
+      transactionOf({ transaction_id: id, card_id: `card-${i % 3}`, event_time: NOW_MS - 60_000 }),
+    ),
+  }))
+
+const termLine = (line: number, term: number, owner: string) => ({
+  topic: TOPICS.journal,
+  partition: 0,
+  key: null,
+  value: codec.journalLine.encode({
+    line,
+    term,
+    clock: NOW_MS,
+    pieces: [],
+    control: { type: 'term', value: JSON.stringify({ term, owner }), sha256: '' },
+    alerts: 0,
+  }),
+})
+
+test('the first one takes an empty journal at once, and the next one waits and holds the same state', async () => {
+  const memory = new SharedMemory()
+  const first = new Member(memory, 'a')
+  assert.equal(await first.standBy(), true)
+  const deciding = await first.decide()
+  await memory.produce(input('t0', 't1', 't2', 't3'))
+  assert.deepEqual((await first.decisions(4)).sort(), ['t0', 't1', 't2', 't3'])
+
+  const second = new Member(memory, 'b')
+  const standing = second.standBy()
+  await memory.produce(input('t4', 't5'))
+  await first.decisions(6)
+  second.giveUp()
+  assert.equal(await standing, false)
+  await deciding.stop()
+  await second.follower.follow({ signal: new AbortController().signal })
+  assert.equal(second.path.runtime.memory.hash(), first.path.runtime.memory.hash())
+})
+
+test('a term that is given up is taken without waiting, and nothing is decided twice', async () => {
+  const memory = new SharedMemory()
+  const first = new Member(memory, 'a')
+  await first.standBy()
+  const deciding = await first.decide()
+  await memory.produce(input('t0', 't1'))
+  await first.decisions(2)
+  const second = new Member(memory, 'b')
+  const standing = second.standBy()
+  await deciding.stop()
+  assert.equal(await standing, true)
+  const next = await second.decide()
+  await memory.produce(input('t2', 't3'))
+  assert.deepEqual((await second.decisions(4)).sort(), ['t0', 't1', 't2', 't3'])
+  await next.stop()
+  assert.equal(second.path.engine.term, 2)
+})
+
+test('silence is answered by taking over, and the one that was frozen can write nothing when it wakes', async () => {
+  const memory = new SharedMemory()
+  const frozen = new Member(memory, 'a')
+  await frozen.standBy()
+  // Takes its term and is heard of no more.
+  await frozen.log.append([termLine(0, 1, 'a')])
+  await memory.produce(input('t0'))
+  const second = new Member(memory, 'b')
+  const standing = second.standBy(1_000)
+  while (second.follower.standing.nextLine === 0) await nextTurn()
+  second.nowMs = 2_000
+  assert.equal(await standing, true)
+  const deciding = await second.decide()
+  assert.deepEqual(await second.decisions(1), ['t0'])
+  await assert.rejects(frozen.log.append(input('never')), { code: 'LOG_FENCED' })
+  const journal = { topic: TOPICS.journal, from: 0 }
+  assert.equal(await isStillOwner(frozen.log, codec, journal, { term: 1, owner: 'a' }), false)
+  assert.equal(await isStillOwner(second.log, codec, journal, { term: 2, owner: 'b' }), true)
+  await deciding.stop()
+})
+
+test('the same process after a crash does not wait for its own ghost', async () => {
+  const memory = new SharedMemory()
+  const before = new Member(memory, 'a')
+  await before.standBy()
+  await (await before.decide()).stop()
+  const { nextLine } = before.path.engine
+  // The last line is the one of a process that was killed: its term was not given up.
+  await before.log.append([termLine(nextLine, 2, 'a')])
+  const ghost = new Member(memory, 'a')
+  assert.equal(await ghost.standBy(1e9), true)
+})
+
+test('a line that came between the fence and the own term ends the take-over', async () => {
+  const memory = new SharedMemory()
+  const first = new Member(memory, 'a')
+  await first.standBy()
+  const deciding = await first.decide()
+  await deciding.stop()
+  const journal = { topic: TOPICS.journal, from: 0 }
+  await expectOwnTerm(first.log, codec, journal, { line: 0, term: 1, owner: 'a' })
+  await assert.rejects(expectOwnTerm(first.log, codec, journal, { line: 0, term: 2, owner: 'b' }), {
+    code: 'LOG_FENCED',
+  })
+})

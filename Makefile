@@ -1,7 +1,7 @@
 # Every verb a person types. `make help` explains them; each does the set-up it needs.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo check test bench figures native native-gpu clean
+.PHONY: help setup build demo check test bench figures kafka native native-gpu clean
 
 help: ## show this
 	@echo 'make TARGET, where TARGET is one of'
@@ -26,6 +26,9 @@ bench: build ## measure one thing: make bench NAME=path BENCH="--spec lean"
 
 figures: build ## measure everything that BENCHMARKS.md states, into figures/
 	@bash test/bench/figures.sh
+
+kafka: node_modules/.weir-setup ## a Kafka broker on 127.0.0.1:9092 to try things with (43 MB from Maven Central, needs Java 17 and mvn)
+	@node --import tsx test/support/run-kafka.ts
 
 native: node_modules/.weir-setup ## native TensorFlow for training on the CPU (230 MB, needs g++, python3)
 	@bash models/lstm/native/make-native.sh

@@ -46,6 +46,16 @@ const BENCHES: Partial<Record<BenchName, Bench>> = {
     const { benchSimulator } = await import('#test/bench/simulator.ts')
     return benchSimulator(options.seconds ?? 10)
   },
+  async world(context, options) {
+    const { benchWorld } = await import('#test/bench/world.ts')
+    return await benchWorld({
+      config: context.config,
+      spec: featureSpecOf(context.config),
+      preset: options.preset ?? 'default',
+      seed: options.seed ?? 1,
+      events: options.events ?? 1_200_000,
+    })
+  },
   async memory(context, options) {
     const { benchMemory } = await import('#test/bench/memory.ts')
     return benchMemory(featureSpecOf(context.config), options.cards ?? 1_000_000, options.events ?? 6_000_000)
@@ -68,16 +78,45 @@ const BENCHES: Partial<Record<BenchName, Bench>> = {
     return await benchApi({
       config: context.config,
       spec: featureSpecOf(context.config),
-      // The same program as this one, built or through tsx.
-      program: [...process.execArgv, process.argv[1]!],
+      program: programOf(),
       seconds: options.seconds ?? 20,
       requests: options.events ?? null,
+    })
+  },
+  async kafka(context, options) {
+    const { benchKafka } = await import('#test/bench/kafka.ts')
+    return await benchKafka({
+      ...kafkaOptions(context, options),
+      seconds: options.seconds ?? 60,
+      rate: options.rate ?? null,
+      events: options.events ?? null,
+      profileFolder: options.profile ?? null,
+    })
+  },
+  async chaos(context, options) {
+    const { benchChaos } = await import('#test/bench/kafka-chaos.ts')
+    return await benchChaos({
+      ...kafkaOptions(context, options),
+      kills: options.kills ?? 50,
+      seed: options.seed ?? 1,
+      rate: options.rate ?? 500,
     })
   },
   async training() {
     const { benchTraining } = await import('#test/bench/training.ts')
     return await benchTraining()
   },
+}
+
+/** The lean spec unless another one is asked for: what is measured is what Kafka and ClickHouse leave of its speed. */
+function kafkaOptions({ config }: CommandContext, { spec }: BenchOptions) {
+  const path = { ...config.path, spec: spec === undefined ? ('lean' as const) : config.path.spec }
+  return { config: { ...config, path }, program: programOf() }
+}
+
+/** The same program as this one, built or through tsx. */
+function programOf(): readonly string[] {
+  return [...process.execArgv, process.argv[1]!]
 }
 
 function machineOf(): Record<string, unknown> {

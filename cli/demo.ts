@@ -9,7 +9,9 @@ import { ACCEPTED, type Explained } from '#pipeline/slice.ts'
 import { Simulator, type Truth } from '#simulator/simulator.ts'
 import type { DemoOptions } from './commands/demo.ts'
 import type { CommandContext } from './context.ts'
-import { type AlertFigures, DemoSummary } from './demo-summary.ts'
+import { DemoSummary } from './demo-summary.ts'
+import { summaryText, welcomeText } from './demo-text.ts'
+import { startOperations } from './operations.ts'
 import { scheduleRetraining } from './retrain-schedule.ts'
 import { serveApi } from './serve-api.ts'
 import { Service } from './service.ts'
@@ -48,10 +50,20 @@ export async function runDemo(context: CommandContext, options: DemoOptions): Pr
     onSlice: (slice) => feed.decided(slice),
   })
   service.failed.addEventListener('abort', () => feed.giveUp(), { once: true })
-  await service.start()
-  const api = isFast ? null : await serveApi(service, 'demo').catch((error: unknown) => service.giveUp(error))
+  await service.start(stop)
+  const operations = await startOperations(service, context.logger).catch((error: unknown) => service.giveUp(error))
+  const api = isFast
+    ? null
+    : await serveApi(service, 'demo', operations).catch(async (error: unknown) => {
+        await operations.stop()
+        return await service.giveUp(error)
+      })
   const stopRetraining = scheduleRetraining(demo)
-  if (api !== null && !context.isJson) context.io.out(welcome(api.pageUrl, options.speed))
+  if (api !== null && !context.isJson) {
+    const { dataFolder } = demo.config
+    const text = { pageUrl: api.pageUrl, speed: options.speed, dataFolder, workingFolder: context.io.folder }
+    context.io.out(welcomeText(text))
+  }
   const startedMs = performance.now()
   try {
     if (isFast) await runFast(context, service, feed, total, stop)
@@ -67,6 +79,7 @@ export async function runDemo(context: CommandContext, options: DemoOptions): Pr
   } finally {
     stopRetraining()
     await api?.close()
+    await operations.stop()
     await service.close(STOP_GRACE_MS)
   }
   return 0
@@ -146,18 +159,21 @@ class DemoFeed {
       const item = this.simulator.next()
       let topic = topics.labels
       let value: Buffer
+      let key: string
       if (item.kind === 'transaction') {
         topic = topics.transactions
         value = codec.transaction.encode(item.transaction)
+        key = item.transaction.card_id
         if (item.transaction.kind === 'authorization') this.truth.set(item.transaction.transaction_id, item.truth!)
         sent++
         this.sent++
       } else {
         value = codec.label.encode(item.label)
+        key = item.label.card_id
         this.labels++
       }
       this.waiting++
-      while (!service.intake.push({ topic, value, waiter: null })) await service.intake.room()
+      while (!service.intake.push({ topic, key, value, waiter: null })) await service.intake.room()
     }
     if (this.waiting > 0 && !service.failed.aborted) {
       await new Promise<void>((resolve) => {
@@ -224,38 +240,6 @@ function report(
     rowsInClickHouse: rows,
   }
   context.report(document, summaryText(document))
-}
-
-interface SummaryDocument {
-  readonly events: number
-  readonly seconds: number
-  readonly eventsPerSecond: number
-  readonly model: string | null
-  readonly frauds: number
-  readonly alerts: number
-  readonly weir: AlertFigures
-  readonly rulesAlone: AlertFigures
-  readonly modelAtSameAlerts: AlertFigures
-  readonly rowsInClickHouse: number
-}
-
-function summaryText(summary: SummaryDocument): string {
-  const percent = (share: number): string => `${(share * 100).toFixed(1)} %`.padStart(8)
-  const row = (name: string, figures: AlertFigures): string =>
-    `  ${name.padEnd(18)}${String(figures.alerts).padStart(8)}${percent(figures.recall)}${percent(figures.valueRecall)}${figures.falsePositivesPerFraud.toFixed(1).padStart(10)}\n`
-  return [
-    `\n${summary.events.toLocaleString('en')} events in ${summary.seconds} s: ${summary.eventsPerSecond.toLocaleString('en')} a second\n`,
-    `${summary.rowsInClickHouse.toLocaleString('en')} rows in ClickHouse; model ${summary.model ?? 'none, rules alone'}\n\n`,
-    `                        alerts  recall   value  false/hit\n`,
-    row('rules and model', summary.weir),
-    row('rules alone', summary.rulesAlone),
-    row('model, as many', summary.modelAtSameAlerts),
-    `\n  recall and value: share of the ${summary.frauds} frauds that the issuer would have approved, by count and by money\n`,
-  ].join('')
-}
-
-function welcome(pageUrl: string, speed: number): string {
-  return `\nA simulated world is streaming at ${speed} events a second.\n\n  page     ${pageUrl}\n  tables   weir query --data .weir/demo queue_today\n  stop     Ctrl-C\n\n`
 }
 
 function untilStopped(stop: AbortSignal, service: Service): Promise<void> {

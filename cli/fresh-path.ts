@@ -3,6 +3,8 @@ import { dataPaths } from '#infra/data-folder.ts'
 import { noMetrics } from '#infra/metrics.ts'
 import { createTokenizer } from '#infra/tokenizer.ts'
 import { ACCEPTED, type Explained, type Received, reached, SliceBuffers } from '#pipeline/slice.ts'
+import { DEFAULT_COSTS, type Threshold } from '#pipeline/decide/threshold.ts'
+import type { Config } from '#schemas/config.ts'
 import type { CommandContext } from './context.ts'
 import { featureSpecOf } from './feature-spec.ts'
 import { PathRuntime, readRates, readRules } from './path-runtime.ts'
@@ -62,12 +64,7 @@ export class FreshPath {
         : (options.model ?? (await runtime.registry.champion(runtime.layout.specName))?.version ?? null)
     await apply('model', { version })
     const review = runtime.champion?.manifest.thresholds.review ?? 1
-    await apply(
-      'threshold',
-      config.threshold.mode === 'fixed'
-        ? { mode: 'fixed', ...config.threshold.fixed }
-        : { mode: 'budget', review, decline: null },
-    )
+    await apply('threshold', thresholdOf(config, review))
     return new FreshPath(runtime, options.rows, config.path.guard.aheadMs, options.onSlice)
   }
 
@@ -96,5 +93,16 @@ export class FreshPath {
 
   async close(): Promise<void> {
     await this.runtime.close()
+  }
+}
+
+function thresholdOf({ threshold }: Config, review: number): Threshold {
+  switch (threshold.mode) {
+    case 'fixed':
+      return { mode: 'fixed', ...threshold.fixed }
+    case 'cost':
+      return { mode: 'cost', costs: { ...DEFAULT_COSTS, ...threshold.cost } }
+    case 'budget':
+      return { mode: 'budget', review, decline: null }
   }
 }

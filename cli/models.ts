@@ -27,19 +27,25 @@ export async function showModel(context: CommandContext, version: string): Promi
   context.report(model, textOf(model))
 }
 
-/** Through the running service, so that the change stands in the journal; else in the registry, for the next start. */
 export async function promoteModel(context: CommandContext, version: string, reason: string): Promise<void> {
-  const registry = openRegistry(context)
+  tellChange(context, version, await putInCharge(context, version, reason))
+}
+
+/**
+ * Through the running service, so that the change stands in the journal; else in the registry, for the next start. True
+ * when it is in force.
+ */
+export async function putInCharge(context: CommandContext, version: string, reason: string): Promise<boolean> {
   const service = await findService(context.config.dataFolder, { timeoutMs: SERVICE_TIMEOUT_MS })
-  if (service !== null) await service.post('/v1/models/promote', { version })
-  else await registry.promote(version, reason)
-  tellChange(context, version, service !== null)
+  if (service !== null) await service.post('/v1/models/promote', { version, reason })
+  else await openRegistry(context).promote(version, reason)
+  return service !== null
 }
 
 export async function rollbackModel(context: CommandContext, reason: string): Promise<void> {
   const service = await findService(context.config.dataFolder, { timeoutMs: SERVICE_TIMEOUT_MS })
   if (service !== null) {
-    const { champion } = (await service.post('/v1/models/rollback', {})) as { readonly champion: string }
+    const { champion } = (await service.post('/v1/models/rollback', { reason })) as { readonly champion: string }
     tellChange(context, champion, true)
     return
   }
@@ -49,7 +55,7 @@ export async function rollbackModel(context: CommandContext, reason: string): Pr
 }
 
 /** A new version is checked against its golden batch when it is loaded, which can take a moment. */
-const SERVICE_TIMEOUT_MS = 30_000
+const SERVICE_TIMEOUT_MS = 60_000
 
 const NO_MODELS = 'There are no models: rules alone decide. `weir train` makes one.\n'
 

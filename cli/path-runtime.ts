@@ -15,7 +15,7 @@ import { assemble, type Path } from '#pipeline/assemble.ts'
 import { AlertBook } from '#pipeline/decide/alert-book.ts'
 import { createDecide } from '#pipeline/decide/decide.ts'
 import { createExplain, type Explain } from '#pipeline/decide/explain.ts'
-import type { Exploration } from '#pipeline/decide/exploration.ts'
+import { type Exploration, explorationSeed } from '#pipeline/decide/exploration.ts'
 import { type Lists, NO_LISTS, parseLists } from '#pipeline/decide/lists.ts'
 import { compileRules, type RuleSet } from '#pipeline/decide/rules/rule-set.ts'
 import { parseThreshold, type Threshold } from '#pipeline/decide/threshold.ts'
@@ -25,8 +25,8 @@ import type { Config } from '#schemas/config.ts'
 import { WeirError } from '#schemas/errors.ts'
 import type { FeatureSpec } from '#schemas/feature-spec.ts'
 import type { Control, ControlType } from '#schemas/journal.ts'
-import type { RateTable } from '#schemas/rates.ts'
-import { createFileSchemas } from '#schemas/schema-source.ts'
+import { loadRateTable, type RateTable } from '#schemas/rates.ts'
+import { createFileSchemas, type SchemaSource } from '#schemas/schema-source.ts'
 import type { Clock } from '#infra/clock.ts'
 
 export interface PathRuntimeOptions {
@@ -36,6 +36,8 @@ export interface PathRuntimeOptions {
   readonly tokenizer: Tokenizer
   readonly metrics: Metrics
   readonly clock: Clock
+  /** Where schemas come from; absent: the ones that Weir ships with. */
+  readonly schemas?: SchemaSource
   /** Alerts a day that the desk can look at. */
   readonly alertsPerDay: number
 }
@@ -61,6 +63,8 @@ export class PathRuntime {
   readonly book: AlertBook
   readonly registry: Registry
   readonly inForce = new Map<ControlType, Control>()
+  /** Where requests get their place in the log; null where they are appended to the input like anybody's. */
+  readonly intakePartition: number | null
   private readonly options: PathRuntimeOptions
   private readonly explain: Explain
   private lists: Lists = NO_LISTS
@@ -70,7 +74,8 @@ export class PathRuntime {
     const { config, spec } = options
     this.options = options
     this.layout = layoutOf(spec)
-    this.codec = createCodec(createFileSchemas(assetPath('schemas/kafka')))
+    this.intakePartition = config.log.home === 'file' ? INTAKE_PARTITION : null
+    this.codec = createCodec(options.schemas ?? createFileSchemas(assetPath('schemas/kafka')))
     this.registry = createRegistry({
       folder: options.paths.models,
       shippedFolder: shippedModels(),
@@ -83,7 +88,7 @@ export class PathRuntime {
         rules: this.compile('version: 1\nrules: []\n', 'no rules'),
         lists: NO_LISTS,
         threshold: { mode: 'fixed', review: 1, decline: null },
-        exploration: explorationOf(config),
+        exploration: explorationOf(config, options.tokenizer),
       },
       this.book,
       this.layout.specHash,
@@ -102,7 +107,7 @@ export class PathRuntime {
       decide,
       explain: this.explain,
       metrics: options.metrics,
-      intakePartition: INTAKE_PARTITION,
+      intakePartition: this.intakePartition,
     })
   }
 
@@ -268,19 +273,15 @@ export function readRules(config: Config): { readonly text: string; readonly fil
 /** @throws WeirError CONFIG_INVALID */
 export function readRates(config: Config): RateTable {
   const file = config.rates.file === '' ? assetPath('pipeline/rates.default.json') : config.rates.file
-  try {
-    return JSON.parse(readFileSync(file, 'utf8')) as RateTable
-  } catch {
-    throw new WeirError('CONFIG_INVALID', 'the rate table cannot be read', { where: file })
-  }
+  return loadRateTable(file, BASE_CURRENCY)
 }
 
-function explorationOf({ exploration }: Config): Exploration | null {
+function explorationOf({ exploration }: Config, tokenizer: Tokenizer): Exploration | null {
   if (exploration.share === 0 && exploration.declinedShare === 0) return null
   return {
     reviewShare: exploration.share,
     approveShare: exploration.declinedShare,
-    approveAmountMax: exploration.lossMaxPerDay,
-    seed: exploration.seed,
+    lossMaxPerDay: exploration.lossMaxPerDay,
+    seed: explorationSeed(exploration.seed, (purpose) => tokenizer.derive(purpose)),
   }
 }

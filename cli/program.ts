@@ -5,11 +5,14 @@ import { addDemo } from './commands/demo.ts'
 import { addDoctor } from './commands/doctor.ts'
 import { addModels } from './commands/models.ts'
 import { addQuery } from './commands/query.ts'
+import { addRecord } from './commands/record.ts'
 import { addReplay } from './commands/replay.ts'
 import { addRetrain } from './commands/retrain.ts'
 import { addRun } from './commands/run.ts'
+import { addSchemas } from './commands/schemas.ts'
 import { addScore } from './commands/score.ts'
 import { addSimulate } from './commands/simulate.ts'
+import { addTopics } from './commands/topics.ts'
 import { addTrain } from './commands/train.ts'
 import type { Io } from './io.ts'
 import { createStart, type Start } from './start.ts'
@@ -66,8 +69,8 @@ export function createProgram(io: Io, ended: (exitCode: number) => void): Comman
 type Add = (program: Command, start: Start) => void
 
 const GROUPS: readonly (readonly [heading: string, adders: readonly Add[]])[] = [
-  ['See it and run it:', [addDemo, addRun]],
-  ['Data:', [addSimulate, addScore, addReplay]],
+  ['See it and run it:', [addDemo, addRun, addRecord]],
+  ['Data:', [addSimulate, addScore, addReplay, addSchemas, addTopics]],
   ['Models:', [addTrain, addRetrain, addModels]],
   ['Look into it:', [addQuery, addDoctor, addBench]],
 ]

@@ -2,7 +2,7 @@ import { readNewestCheckpoint } from '#infra/checkpoint.ts'
 import type { DataPaths } from '#infra/data-folder.ts'
 import type { Log } from '#infra/log/log.ts'
 import { BookRebuilder } from '#pipeline/decide/rebuild-book.ts'
-import { follow, type Followed } from '#pipeline/follow.ts'
+import { follow, type Followed, type HeldSlice } from '#pipeline/follow.ts'
 import type { Positions } from '#pipeline/journal.ts'
 import { readKnown } from '#pipeline/read-known.ts'
 import { SliceBuffers } from '#pipeline/slice.ts'
@@ -39,6 +39,7 @@ export interface FollowOptions {
   readonly atEnd?: () => Promise<boolean>
   /** Sees every term that was taken or given up (null). */
   readonly onTerm?: (term: number, owner: string | null) => void
+  readonly onLine?: () => void
   readonly betweenLines?: (so: Standing) => Promise<void> | void
 }
 
@@ -48,6 +49,8 @@ export interface FollowOptions {
  */
 export class Follower {
   standing: Standing = { nextLine: 0, term: 0, clock: 0 }
+  /** Where outputs follow their line: the last slice, whose outputs may be missing. */
+  held: HeldSlice | null = null
   private readonly deps: FollowerDeps
 
   constructor(deps: FollowerDeps) {
@@ -122,14 +125,18 @@ export class Follower {
           await rebuilder.onSlice(folded, line.alerts)
           positions.set(topics.alerts, 0, rebuilder.nextOffset ?? positions.of(topics.alerts, 0))
         },
-        betweenLines: (so) => {
+        isLastHeld: isSentAfterLine(config),
+        held: this.held,
+        onLine: (so) => {
           this.standing = standingAt(so)
-          return options.betweenLines?.(this.standing)
+          options.onLine?.()
         },
+        ...(options.betweenLines === undefined ? {} : { betweenLines: () => options.betweenLines!(this.standing) }),
         ...(options.atEnd === undefined ? {} : { atEnd: options.atEnd }),
         signal: options.signal,
       })
       this.standing = standingAt(followed)
+      this.held = followed.held
       return followed
     } finally {
       alerts.close()
@@ -138,6 +145,11 @@ export class Follower {
 }
 
 const ALERTS_READ = 1_024
+
+/** Whether outputs are sent after their journal line rather than together with it. */
+export function isSentAfterLine({ log, kafka }: Config): boolean {
+  return log.home === 'kafka' && kafka.mode === 'at-least-once'
+}
 
 /** The newest checkpoint, then the journal to its end: the state is then the one that wrote it. */
 export async function recover(deps: FollowerDeps): Promise<Standing> {

@@ -3,9 +3,9 @@ import { once } from 'node:events'
 import { wallClock } from '#infra/clock.ts'
 import { dataPaths } from '#infra/data-folder.ts'
 import { acquireDataLock } from '#infra/folder-lock.ts'
-import { openFileLog } from '#infra/log/file-log.ts'
 import type { Log } from '#infra/log/log.ts'
 import { noMetrics } from '#infra/metrics.ts'
+import { openSchemas } from '#infra/schema-registry/open-schemas.ts'
 import { createTokenizer, loadTokenKey } from '#infra/tokenizer.ts'
 import { inputHash } from '#pipeline/commit.ts'
 import { follow } from '#pipeline/follow.ts'
@@ -17,25 +17,31 @@ import type { ReplayOptions } from './commands/replay.ts'
 import type { CommandContext } from './context.ts'
 import { decisionJson } from './decision-json.ts'
 import { featureSpecOf } from './feature-spec.ts'
+import { openLog } from './open-log.ts'
 import { PathRuntime } from './path-runtime.ts'
-import { recover } from './service.ts'
+import { recover } from './recover.ts'
 
-const DAY_MS = 86_400_000
 /** Scores of one model on one input may differ by so much between builds of the runtime. */
 const SCORE_TOLERANCE = 1e-6
 
 /** Folds the log again as its journal says, and compares what comes out with what was decided. */
 export async function runReplay(context: CommandContext, options: ReplayOptions): Promise<number> {
-  const { config } = context
+  const { config, logger } = context
   const paths = dataPaths(config)
   const lock = acquireDataLock(paths.folder, { pid: process.pid, command: 'replay', since: wallClock.now() })
   try {
-    const log = await openFileLog({
-      folder: paths.log,
-      segmentBytesMax: config.log.segmentBytesMax,
-      retentionMs: config.log.retentionDays * DAY_MS,
-      clock: wallClock,
+    const stop = context.stopSignal()
+    const schemas = await openSchemas({ config, clock: wallClock, logger, stop })
+    const home = await openLog({
+      config,
+      paths,
+      logger,
+      metrics: noMetrics,
+      schemas,
+      stop,
+      stillOwner: async () => true,
     })
+    const { log } = home
     const runtime = new PathRuntime({
       config,
       paths,
@@ -44,6 +50,7 @@ export async function runReplay(context: CommandContext, options: ReplayOptions)
       metrics: noMetrics,
       clock: wallClock,
       alertsPerDay: config.threshold.alertsPerDay,
+      schemas,
     })
     try {
       const figures =
@@ -60,7 +67,7 @@ export async function runReplay(context: CommandContext, options: ReplayOptions)
       return 0
     } finally {
       await runtime.close()
-      await log.close()
+      await home.close()
     }
   } finally {
     lock.release()
@@ -95,6 +102,7 @@ async function compare(
     positions: new Positions(),
     sliceOf: (rows) => new SliceBuffers(Math.max(rows, config.path.sliceRowsMax), runtime.layout),
     fromLine: 0,
+    fromOffset: 0,
     ...(options.toLine === undefined ? {} : { toLine: options.toLine }),
     onControl: (control) => runtime.apply(control),
     onSlice: async (slice) => {

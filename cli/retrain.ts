@@ -1,17 +1,21 @@
+import { existsSync } from 'node:fs'
 import { wallClock } from '#infra/clock.ts'
 import { dataPaths } from '#infra/data-folder.ts'
-import { findService } from '#infra/service-client.ts'
-import type { Registry } from '#models/registry.ts'
-import { WeirError } from '#schemas/errors.ts'
+import type { Trained } from '#learning/train-from.ts'
+import { type TrainingRun, writeTrainingRun } from '#learning/training-runs.ts'
+import { messageOf, WeirError } from '#schemas/errors.ts'
 import type { RetrainOptions } from './commands/retrain.ts'
 import type { CommandContext } from './context.ts'
-import { describe, runtimeMaker, stamp, text, train, withLog } from './train.ts'
+import { failureOf } from './fail.ts'
+import { featureSpecOf } from './feature-spec.ts'
+import { putInCharge } from './models.ts'
+import { runtimeMaker, stamp, train, withLog } from './train.ts'
+import { trainingDocument, trainingText } from './training-report.ts'
 
 const HOUR_MS = 3_600_000
 const EPOCHS_MAX = 12
 const UNITS = 64
 const BATCH_ROWS = 512
-const PROMOTE_TIMEOUT_MS = 60_000
 
 /**
  * Replays the log, trains, compares with the champion and with the rules alone on the newest mature days, and puts the
@@ -19,39 +23,70 @@ const PROMOTE_TIMEOUT_MS = 60_000
  */
 export async function runRetrain(context: CommandContext, options: RetrainOptions): Promise<number> {
   const { config } = context
-  const version = `${config.path.spec}-${stamp(wallClock.now())}`
+  const version = `${featureSpecOf(config).name}-${stamp(wallClock.now())}`
   await refuseTooSoon(context, options)
-  const { trained, runtime } = await withLog(context, async (source) =>
-    train(context, {
-      source,
-      version,
-      epochs: EPOCHS_MAX,
-      units: UNITS,
-      batch: BATCH_ROWS,
-      alertsPerDay: config.threshold.alertsPerDay,
-      command: 'weir retrain',
-    }),
-  )
-  const champion = await runtime.registry.champion(runtime.layout.specName)
-  const isDry = options.dryRun === true
-  const folder = isDry ? null : (await runtime.registry.publish(trained.made)).folder
-  const promoted = !isDry && trained.gate.passed
-  if (promoted)
-    await takeCharge(context, runtime.registry, version, `retrained; better than ${champion?.version ?? 'rules alone'}`)
-  const outcome = isDry
-    ? 'dry run: nothing was changed'
-    : promoted
-      ? `${version} is in charge`
-      : `${champion?.version ?? 'no model'} stays in charge`
-  context.report({ ...describe(trained, folder), promoted, outcome }, `${text(trained, folder)}\n${outcome}\n`)
-  return 0
+  try {
+    const { trained, runtime } = await withLog(context, async (source) =>
+      train(context, {
+        source,
+        version,
+        epochs: EPOCHS_MAX,
+        units: UNITS,
+        batch: BATCH_ROWS,
+        alertsPerDay: config.threshold.alertsPerDay,
+        command: 'weir retrain',
+      }),
+    )
+    const { registry, layout } = runtime
+    const champion = (await registry.champion(layout.specName))?.version ?? null
+    const isDry = options.dryRun === true
+    const folder = isDry ? null : (await registry.publish(trained.made)).folder
+    const reason = reasonOf(trained)
+    const promoted = !isDry && trained.gate.passed
+    if (promoted) await putInCharge(context, version, reason)
+    const figures = trainingDocument(trained, folder)
+    await note(context, { version, outcome: isDry ? 'dry_run' : promoted ? 'promoted' : 'kept', reason, figures })
+    const outcome = isDry
+      ? 'dry run: nothing was changed'
+      : promoted
+        ? `${version} is in charge`
+        : `${champion ?? 'no model'} stays in charge`
+    context.report(
+      { ...figures, promoted, outcome, reason },
+      `${trainingText(trained, folder)}\n${outcome}: ${reason}\n`,
+    )
+    return 0
+  } catch (error) {
+    await note(context, { version, outcome: 'failed', reason: failureText(error, context.stopSignal()), figures: null })
+    throw error
+  }
 }
 
-/** Through the running service, so that the change stands in its journal; else in the registry alone. */
-async function takeCharge(context: CommandContext, registry: Registry, version: string, reason: string): Promise<void> {
-  const service = await findService(context.config.dataFolder, { timeoutMs: PROMOTE_TIMEOUT_MS })
-  if (service === null) await registry.promote(version, reason)
-  else await service.post('/v1/models/promote', { version })
+/** Why the new version takes charge, or why it does not; for the history and the tables. */
+export function reasonOf({ gate, champion }: Pick<Trained, 'gate' | 'champion'>): string {
+  const { passed, findings } = gate
+  const beaten = champion?.isCompared === true ? `${champion.version} and the rules alone` : 'the rules alone'
+  if (passed) return `retrained; better than ${beaten}`
+  return findings
+    .filter((finding) => finding.startsWith('no'))
+    .map((finding) => `not so: ${finding.slice(4)}`)
+    .join('; ')
+}
+
+/** Beside the models, where the service finds it; what cannot be noted is told and changes nothing. */
+async function note(context: CommandContext, run: Omit<TrainingRun, 'at'>): Promise<void> {
+  const { folder, trainingRuns } = dataPaths(context.config)
+  // Asked of a folder that is not there: it is not made for that.
+  if (!existsSync(folder)) return
+  await writeTrainingRun(trainingRuns, { at: wallClock.now(), ...run }).catch((error: unknown) =>
+    context.logger.warn(`what became of the training could not be noted: ${messageOf(error)}`),
+  )
+}
+
+function failureText(error: unknown, signal: AbortSignal): string {
+  if (signal.aborted) return 'stopped before its end'
+  const { code, message } = failureOf(error)
+  return `${code}: ${message}`
 }
 
 async function refuseTooSoon(context: CommandContext, options: RetrainOptions): Promise<void> {

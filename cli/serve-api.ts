@@ -1,9 +1,11 @@
+import { basename } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { webFolder } from '#infra/assets.ts'
 import { wallClock } from '#infra/clock.ts'
 import { removeServiceAddress, writeServiceAddress } from '#infra/service-address.ts'
 import { createApi } from '#console/server/app.ts'
 import { WeirError } from '#schemas/errors.ts'
+import type { Operations } from './operations.ts'
 import type { Service } from './service.ts'
 import { createServicePorts } from './service-ports.ts'
 
@@ -19,12 +21,13 @@ export interface ServedApi {
  *
  * @throws WeirError NOT_AVAILABLE when the port is taken
  */
-export async function serveApi(service: Service, command: 'run' | 'demo'): Promise<ServedApi> {
+export async function serveApi(service: Service, command: 'run' | 'demo', operations: Operations): Promise<ServedApi> {
   const { config, paths, apiToken } = service
   const { host, port, hostNames, bodyBytesMax, scoreTimeoutMs } = config.api
   const app = await createApi({
-    ports: createServicePorts(service, command === 'demo'),
+    ports: createServicePorts(service, command === 'demo', operations),
     token: apiToken,
+    tokenName: basename(paths.apiTokenFile),
     webFolder: webFolder(),
     scoreTimeoutMs,
     bodyBytesMax,

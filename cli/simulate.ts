@@ -118,8 +118,12 @@ async function pump(
 }
 
 async function openSink(context: CommandContext, options: SimulateOptions): Promise<Sink> {
-  const codec = createCodec(createFileSchemas(assetPath('schemas/kafka')))
   const { to } = options
+  if (isIntoKafka(context, to)) {
+    const { createKafkaSink } = await import('./simulate/kafka-sink.ts')
+    return await createKafkaSink(context)
+  }
+  const codec = createCodec(createFileSchemas(assetPath('schemas/kafka')))
   if (!isFormat(to)) {
     const { createLogSink } = await import('./simulate/log-sink.ts')
     return await createLogSink(context, codec)
@@ -144,10 +148,15 @@ async function openTruth(file: string, sink: Sink): Promise<WholeFile> {
   }
 }
 
-type Format = Exclude<SimulateOptions['to'], 'log' | 'path'>
+/** Where the log lies in Kafka, its input topics are where everybody writes, a running service or none. */
+function isIntoKafka({ config }: CommandContext, to: SimulateOptions['to']): boolean {
+  return to === 'kafka' || (to === 'log' && config.log.home === 'kafka')
+}
+
+type Format = Exclude<SimulateOptions['to'], 'log' | 'kafka' | 'path'>
 
 function isFormat(to: SimulateOptions['to']): to is Format {
-  return to !== 'log' && to !== 'path'
+  return to !== 'log' && to !== 'kafka' && to !== 'path'
 }
 
 function checkTogether(context: CommandContext, options: SimulateOptions): void {
@@ -161,7 +170,7 @@ function checkTogether(context: CommandContext, options: SimulateOptions): void 
     }
   } else if (options.out !== undefined || options.labels !== undefined) {
     throw usage(`--out and --labels name files, but --to is ${options.to}`, 'Leave them out, or choose a format.')
-  } else if (options.to === 'log' && options.closedLoop === true) {
+  } else if (options.to !== 'path' && options.closedLoop === true) {
     throw usage('--closed-loop needs somebody who declines', 'Use it with --to path.')
   }
   const files = [options.out, options.labels, options.truth].filter((file) => file !== undefined)

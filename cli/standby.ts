@@ -1,5 +1,7 @@
-import type { Log } from '#infra/log/log.ts'
+import type { Log, RecordToAppend } from '#infra/log/log.ts'
 import type { Logger } from '#infra/logger.ts'
+import type { Path } from '#pipeline/assemble.ts'
+import type { HeldSlice } from '#pipeline/follow.ts'
 import type { Codec } from '#schemas/codec.ts'
 import { WeirError } from '#schemas/errors.ts'
 import type { SharedLog } from './open-log.ts'
@@ -40,10 +42,10 @@ export async function standBy(deps: StandbyDeps, signal: AbortSignal): Promise<b
       activeOwner = taken
       if (taken !== null && taken !== owner && !isFirst) logger.info(`${taken} is active`)
     },
-    betweenLines: async (standing) => {
+    onLine: () => {
       heardAtMs = now()
-      await deps.betweenLines(standing)
     },
+    betweenLines: deps.betweenLines,
     atEnd: async () => {
       if (isFirst) {
         isFirst = false
@@ -117,6 +119,15 @@ export async function expectOwnTerm(
   } finally {
     reader.close()
   }
+}
+
+/**
+ * Decisions, alerts and dead letters of the last line, which its owner may not have come to send: from the same input,
+ * model and rules, so the same bytes. The state has folded the line already.
+ */
+export async function outputsOf(path: Path, { slice, line }: HeldSlice): Promise<readonly RecordToAppend[]> {
+  const explained = await path.explain(path.decide(await path.score(slice)))
+  return path.commit(explained, line.term).records.slice(0, -1)
 }
 
 const READ_ROWS = 1_024

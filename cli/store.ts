@@ -7,27 +7,44 @@ import { messageOf, WeirError } from '#schemas/errors.ts'
 /**
  * ClickHouse as the settings say: embedded in a process of its own, or a server.
  *
- * @throws WeirError STORE_UNAVAILABLE, CONFIG_INVALID when the password cannot be read
+ * @throws WeirError STORE_UNAVAILABLE, STORE_REFUSED, CONFIG_INVALID when a password or certificate cannot be read
  */
 export async function openStore(config: Config): Promise<Store> {
-  if (config.clickhouse.home === 'embedded') {
+  const { clickhouse } = config
+  if (clickhouse.home === 'embedded') {
     const { openEmbeddedStore } = await import('#infra/clickhouse/embedded-store.ts')
     return await openEmbeddedStore(dataPaths(config).clickhouse)
   }
   const { openServerStore } = await import('#infra/clickhouse/server-store.ts')
-  const { url, user, passwordFile } = config.clickhouse
-  return await openServerStore({ url, user, password: passwordIn(passwordFile), requestTimeoutMs: REQUEST_TIMEOUT_MS })
+  const { url, user, readUser, cluster, requestTimeoutMs, caFile } = clickhouse
+  const reader =
+    readUser === ''
+      ? null
+      : {
+          user: readUser,
+          password: passwordOf(clickhouse.readPassword, clickhouse.readPasswordFile, 'readPasswordFile'),
+        }
+  return await openServerStore({
+    url,
+    user,
+    password: passwordOf(clickhouse.password, clickhouse.passwordFile, 'passwordFile'),
+    reader,
+    ca: caFile === '' ? null : readSecret(caFile, 'caFile'),
+    requestTimeoutMs,
+    cluster,
+  })
 }
 
-const REQUEST_TIMEOUT_MS = 30_000
+function passwordOf(given: string, file: string, key: string): string {
+  return file === '' ? given : readSecret(file, key).toString('utf8').trim()
+}
 
-function passwordIn(file: string): string {
-  if (file === '') return ''
+function readSecret(file: string, key: string): Buffer {
   try {
-    return readFileSync(file, 'utf8').trim()
+    return readFileSync(file)
   } catch (cause) {
-    throw new WeirError('CONFIG_INVALID', `the password of ClickHouse cannot be read: ${messageOf(cause)}`, {
-      where: `clickhouse.passwordFile, ${file}`,
+    throw new WeirError('CONFIG_INVALID', `a file of ClickHouse cannot be read: ${messageOf(cause)}`, {
+      where: `clickhouse.${key}, ${file}`,
       fix: 'Name a file that this user may read.',
     })
   }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { noMetrics } from '#infra/metrics.ts'
 import { wallClock } from '#infra/clock.ts'
 import { dataPaths } from '#infra/data-folder.ts'
-import { openFileLog } from '#infra/log/file-log.ts'
+import { openSchemas } from '#infra/schema-registry/open-schemas.ts'
 import { createTokenizer } from '#infra/tokenizer.ts'
 import { type Trained, trainFrom, type TrainingSource } from '#learning/train-from.ts'
 import { chooseExecutionProvider } from '#models/execution-provider.ts'
@@ -13,13 +13,15 @@ import { MANIFEST_FILE, MODEL_FILE, REPORT_FILE } from '#models/model-folder.ts'
 import type { Config } from '#schemas/config.ts'
 import { WeirError } from '#schemas/errors.ts'
 import type { Precision } from '#schemas/model-manifest.ts'
+import type { SchemaSource } from '#schemas/schema-source.ts'
 import type { TrainOptions } from './commands/train.ts'
 import type { CommandContext } from './context.ts'
 import { featureSpecOf } from './feature-spec.ts'
+import { openLog } from './open-log.ts'
 import { BASE_CURRENCY, PathRuntime, readRates, readRules } from './path-runtime.ts'
+import { trainingDocument, trainingText } from './training-report.ts'
 import { fileSource, logSource, type MakeRuntime, simulatedSource } from './training-source.ts'
 
-const DAY_MS = 86_400_000
 const SIMULATED_START_MS = Date.UTC(2025, 0, 6)
 /** A simulated world is trained on whatever the settings say of real ones. */
 const SIMULATED_ALERTS_PER_DAY = 20
@@ -64,7 +66,7 @@ export async function runTrain(context: CommandContext, options: TrainOptions): 
   const folder = await keep(runtime, trained, options)
   if (options.promote === true && options.out === undefined)
     await runtime.registry.promote(version, 'weir train --promote')
-  context.report(describe(trained, folder), text(trained, folder))
+  context.report(trainingDocument(trained, folder), trainingText(trained, folder))
   return 0
 }
 
@@ -114,30 +116,28 @@ async function precisionOf({ model }: Config): Promise<Precision> {
 
 /** Runs with the data folder's log as the source, read beside the service that may be writing it. */
 export async function withLog<T>(context: CommandContext, work: (source: TrainingSource) => Promise<T>): Promise<T> {
-  const { config } = context
+  const { config, logger } = context
   const paths = dataPaths(config)
-  if (!existsSync(paths.log)) {
+  if (config.log.home === 'file' && !existsSync(paths.log)) {
     throw new WeirError('TRAINING_FAILED', 'there is no log in this data folder yet', {
       where: paths.folder,
       fix: 'Let `weir run` or `weir demo` take in some events first, or train on --input or --simulate.',
     })
   }
-  const log = await openFileLog({
-    folder: paths.log,
-    segmentBytesMax: config.log.segmentBytesMax,
-    retentionMs: config.log.retentionDays * DAY_MS,
-    clock: wallClock,
-    readOnly: true,
-  })
+  const stop = context.stopSignal()
+  const schemas = await openSchemas({ config, clock: wallClock, logger, stop })
+  const stillOwner = async (): Promise<boolean> => true
+  const metrics = noMetrics
+  const home = await openLog({ config, paths, logger, metrics, schemas, stop, isReadOnly: true, stillOwner })
   try {
-    return await work(logSource(log, config.topics, runtimeMaker(context)))
+    return await work(logSource(home.log, config.topics, runtimeMaker(context, schemas)))
   } finally {
-    await log.close()
+    await home.close()
   }
 }
 
 /** Fresh paths with rates and rules in force, for passes that decide nothing. */
-export function runtimeMaker(context: CommandContext): MakeRuntime {
+export function runtimeMaker(context: CommandContext, schemas?: SchemaSource): MakeRuntime {
   const { config } = context
   const paths = dataPaths(config)
   return async () => {
@@ -149,6 +149,7 @@ export function runtimeMaker(context: CommandContext): MakeRuntime {
       metrics: noMetrics,
       clock: wallClock,
       alertsPerDay: config.threshold.alertsPerDay,
+      ...(schemas === undefined ? {} : { schemas }),
     })
     await runtime.apply({ type: 'rates', value: JSON.stringify(readRates(config)), sha256: '' })
     await runtime.apply({ type: 'rules', value: JSON.stringify(readRules(config)), sha256: '' })
@@ -185,42 +186,6 @@ async function keep(runtime: PathRuntime, { made }: Trained, options: TrainOptio
   await writeFile(join(folder, MANIFEST_FILE), `${JSON.stringify(made.manifest)}\n`)
   if (made.report !== null) await writeFile(join(folder, REPORT_FILE), made.report)
   return folder
-}
-
-export function describe({ made, gate, test }: Trained, folder: string | null): object {
-  const { manifest } = made
-  return {
-    version: manifest.version,
-    folder,
-    spec: manifest.spec.name,
-    backend: manifest.training.backend,
-    trainingRows: manifest.training.rows,
-    trainingFrauds: manifest.training.fraud,
-    testRows: test.rows,
-    testFrauds: test.fraud,
-    metrics: manifest.evaluation?.metrics ?? {},
-    comparedWith: manifest.evaluation?.comparedWith ?? {},
-    gate,
-  }
-}
-
-export function text({ made, gate, test }: Trained, folder: string | null): string {
-  const { manifest } = made
-  const figure = (metrics: Readonly<Record<string, { readonly value: number }>>, name: string): string =>
-    (metrics[name]?.value ?? Number.NaN).toFixed(3).padStart(8)
-  const contenders = { [manifest.version]: manifest.evaluation?.metrics ?? {}, ...manifest.evaluation?.comparedWith }
-  const rows = Object.entries(contenders).map(
-    ([name, metrics]) =>
-      `  ${name.padEnd(28)}${figure(metrics, 'average_precision')}${figure(metrics, 'value_recall_at_budget')}\n`,
-  )
-  return [
-    `\n${manifest.version}: ${manifest.training.rows} rows, ${manifest.training.fraud} frauds, on ${manifest.training.backend}\n`,
-    `newest mature days: ${test.rows} events, ${test.fraud} frauds\n\n`,
-    `  ${''.padEnd(28)}      AP   value\n`,
-    ...rows,
-    `\n${gate.findings.map((finding) => `  ${finding}\n`).join('')}`,
-    folder === null ? '' : `\nwritten to ${folder}\n`,
-  ].join('')
 }
 
 function commandOf(options: TrainOptions, spec: string, seed: number): string {

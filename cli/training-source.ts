@@ -174,6 +174,7 @@ export function logSource(
         positions: new Positions(),
         sliceOf: (rows) => new SliceBuffers(Math.max(rows, SLICE_ROWS), runtime.layout),
         fromLine: 0,
+        fromOffset: 0,
         onControl: (control) => runtime.applyWhileFollowing(control),
         onSlice: (slice) => onSlice(withRules(slice)),
         signal,

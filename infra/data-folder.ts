@@ -11,6 +11,10 @@ export interface DataPaths {
   readonly listsFile: string
   readonly tokenKeyFile: string
   readonly apiTokenFile: string
+  /** Who changed what over the API. */
+  readonly auditFile: string
+  /** What became of each retraining. */
+  readonly trainingRuns: string
   /** Written by the running service, so that other commands find it. */
   readonly addressFile: string
 }
@@ -26,6 +30,8 @@ export function dataPaths(config: Config): DataPaths {
     listsFile: config.lists.file || join(folder, 'lists.yaml'),
     tokenKeyFile: config.tokenKeyFile || join(folder, 'token.key'),
     apiTokenFile: config.api.tokenFile || join(folder, 'api.token'),
+    auditFile: join(folder, 'audit.jsonl'),
+    trainingRuns: join(folder, 'training-runs'),
     addressFile: join(folder, 'service.json'),
   }
 }

@@ -44,9 +44,29 @@ export const METRICS = {
   },
   weir_commit_seconds: { kind: 'histogram', help: 'Time for one commit to become durable.', buckets: SECONDS },
   weir_intake_rows: { kind: 'gauge', help: 'Requests waiting to be taken into a slice.' },
+  weir_active: { kind: 'gauge', help: '1 while this process decides, 0 while it stands by.' },
+  weir_journal_term: { kind: 'gauge', help: 'Term of the newest journal line; it grows with every take-over.' },
   weir_journal_line: { kind: 'gauge', help: 'Number of the newest durable journal line.' },
   weir_stream_time_seconds: { kind: 'gauge', help: 'Clock of the newest journal line, seconds since 1970.' },
   weir_log_disk_full_total: { kind: 'counter', help: 'Times the path was paused because the disk was full.' },
+  weir_kafka_lag_records: {
+    kind: 'gauge',
+    help: 'Offsets between the stable end of a partition and what was read of it; transaction markers count too.',
+    labels: ['topic', 'partition'],
+  },
+  weir_kafka_reconnects_total: {
+    kind: 'counter',
+    help: 'Connections to Kafka brokers that were lost and made anew.',
+    labels: ['duty'],
+  },
+  weir_kafka_append_retries_total: {
+    kind: 'counter',
+    help: 'Appends to Kafka that did not work at once; their bytes are kept and tried again.',
+  },
+  weir_kafka_reader_restarts_total: {
+    kind: 'counter',
+    help: 'Readers of Kafka that were silently stuck and got a new connection.',
+  },
   weir_state_bytes: { kind: 'gauge', help: 'Memory of the folded state.' },
   weir_state_entities: { kind: 'gauge', help: 'Cards, merchants and other entities in the state.' },
   weir_state_tiled_entities: {
@@ -69,6 +89,21 @@ export const METRICS = {
     kind: 'gauge',
     help: 'Always 1; the model in charge and what it runs on stand in the labels.',
     labels: ['version', 'provider'],
+  },
+  weir_rule_hits_total: {
+    kind: 'counter',
+    help: 'Transactions on which a rule matched; one in shadow decides nothing.',
+    labels: ['rule', 'mode'],
+  },
+  weir_rule_unknown_total: {
+    kind: 'counter',
+    help: 'Transactions on which a rule could not be told, since a number it needs was missing.',
+    labels: ['rule', 'mode'],
+  },
+  weir_rule_state: {
+    kind: 'gauge',
+    help: '1 for the state that a rule is in: live, warming until its counters have seen a whole window, expired, or skipped since the feature spec lacks what it needs.',
+    labels: ['rule', 'state'],
   },
   weir_rules_info: { kind: 'gauge', help: 'Always 1; the rules in force stand in the label.', labels: ['version'] },
 } as const satisfies Readonly<Record<string, MetricEntry>>

@@ -12,6 +12,8 @@ export interface Tokenizer {
   transaction(from: Transaction): Transaction
   label(from: Label): Label
   text(from: string): string
+  /** A secret of its own for a purpose, in hexadecimal: the same for the same key, and no way back to it. */
+  derive(purpose: string): string
   /** Card numbers replaced so far, by field: a field with many hits may hold numbers that merely look like cards. */
   readonly replaced: ReadonlyMap<string, number>
 }
@@ -47,6 +49,8 @@ export function createTokenizer(key: Buffer): Tokenizer {
   return {
     replaced,
     text: (from) => clean('text', from),
+    // Purposes are words: none is the digits of a card number, so no token is ever a derived secret.
+    derive: (purpose) => createHmac('sha256', key).update(purpose).digest('hex'),
     transaction(from) {
       let changed: { -readonly [K in keyof Transaction]: Transaction[K] } | null = null
       for (const field of TEXT_FIELDS) {

@@ -29,7 +29,7 @@ export interface PathDeps {
   readonly decide: Decide
   readonly explain: AsyncStage<Decided, Explained>
   readonly metrics: Metrics
-  readonly intakePartition: number
+  readonly intakePartition: number | null
 }
 
 /** The part of the path that changes state: all that a replay needs. */

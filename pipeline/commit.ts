@@ -14,7 +14,7 @@ export interface CommitDeps {
   readonly topics: Topics
   readonly specHash: string
   /** Input that came over the intake is appended by the same commit, under this partition. */
-  readonly intakePartition: number
+  readonly intakePartition: number | null
 }
 
 /** Everything one slice leaves behind, ready to be appended as one unit: it becomes visible whole or not at all. */
@@ -73,7 +73,14 @@ export function createCommit(deps: CommitDeps): (slice: Explained, term: number)
     for (const alert of slice.alerts) {
       records.push({ topic: topics.alerts, partition: 0, key: null, value: codec.alert.encode(alert) })
     }
-    const line = { line: slice.line, term, clock: slice.clock, pieces: piecesOf(slice), control: null }
+    const line = {
+      line: slice.line,
+      term,
+      clock: slice.clock,
+      pieces: piecesOf(slice),
+      control: null,
+      alerts: slice.alerts.length,
+    }
     records.push({ topic: topics.journal, partition: 0, key: null, value: codec.journalLine.encode(line) })
     estimateBytes = Math.max(estimateBytes, writer.total)
     return { line, records, decisionOf: (row) => decisions[row] }

@@ -1,15 +1,21 @@
 import type { Intake, Waiter } from './intake.ts'
 import type { Positions } from './journal.ts'
-import type { Log, LogReader, LogRecord } from './ports.ts'
+import type { Clock, Log, LogReader, LogRecord } from './ports.ts'
 import { ACCEPTED, type Received, reached, type SliceBuffers } from './slice.ts'
 
 export interface ConsumeDeps {
   readonly log: Log
+  /** Requests that get into the log by the commit of their slice. */
   readonly intake: Intake
+  /** Who waits for a record that was read from the log; absent where nobody can. */
+  readonly claim?: (topic: string, value: Buffer | null) => Waiter | null
   readonly positions: Positions
   readonly inputTopics: readonly string[]
-  /** Partition that the intake's records get in the log; others read theirs from the log. */
-  readonly intakePartition: number
+  /** Partition that the intake's records get in the log; others read theirs from the log. Null: there is none. */
+  readonly intakePartition: number | null
+  /** Partitions are asked for at most so often: 0 where asking costs nothing. */
+  readonly partitionsEveryMs: number
+  readonly clock: Clock
   readonly peekTime: (topic: string, value: Buffer | null) => number
   readonly rowsMax: number
 }
@@ -36,6 +42,7 @@ export class Consumer {
   private readonly sources: Source[] = []
   private readonly waiters: (Waiter | null)[]
   private seen = 0
+  private partitionsAtMs = Number.NEGATIVE_INFINITY
 
   constructor(deps: ConsumeDeps) {
     this.deps = deps
@@ -117,7 +124,8 @@ export class Consumer {
       const record = source.records[source.at]
       if (record === undefined) break
       if (taken >= RUN_ROWS && this.deps.peekTime(record.topic, record.value) > otherTime) break
-      this.put(slice, record.topic, record.partition, record.offset, record.value, null)
+      const waiter = this.deps.claim?.(record.topic, record.value) ?? null
+      this.put(slice, record.topic, record.partition, record.offset, record.value, waiter)
       source.at++
       taken++
     }
@@ -126,7 +134,8 @@ export class Consumer {
   }
 
   private takeIntake(slice: SliceBuffers, rowsMax: number, otherTime: number): number {
-    const { intake, positions, intakePartition } = this.deps
+    const { intake, positions } = this.deps
+    const intakePartition = this.deps.intakePartition ?? 0
     let taken = 0
     for (let item = intake.peek(); item !== undefined && slice.count < rowsMax; item = intake.peek()) {
       if (taken >= RUN_ROWS && this.deps.peekTime(item.topic, item.value) > otherTime) break
@@ -159,20 +168,24 @@ export class Consumer {
 
   /** Finds partitions that are new and fills every empty buffer once. */
   private async readAhead(): Promise<void> {
-    const { log, inputTopics, intakePartition, positions } = this.deps
-    if (this.sources.every((source) => source.at >= source.records.length)) {
-      for (const range of await log.ranges()) {
-        if (!inputTopics.includes(range.topic) || range.partition === intakePartition) continue
-        if (this.sources.some((s) => s.topic === range.topic && s.partition === range.partition)) continue
-        const offset = positions.of(range.topic, range.partition)
-        const reader = log.reader({ topic: range.topic, partition: range.partition, offset })
-        this.sources.push({ topic: range.topic, partition: range.partition, reader, records: [], at: 0 })
-      }
-    }
+    if (this.sources.every((source) => source.at >= source.records.length)) await this.findPartitions()
     for (const source of this.sources) {
       if (source.at < source.records.length) continue
       source.records = await source.reader.read(READ_ROWS)
       source.at = 0
+    }
+  }
+
+  private async findPartitions(): Promise<void> {
+    const { log, inputTopics, intakePartition, positions, clock, partitionsEveryMs } = this.deps
+    const nowMs = clock.now()
+    if (nowMs < this.partitionsAtMs + partitionsEveryMs) return
+    this.partitionsAtMs = nowMs
+    for (const { topic, partition } of await log.ranges()) {
+      if (!inputTopics.includes(topic) || partition === intakePartition) continue
+      if (this.sources.some((s) => s.topic === topic && s.partition === partition)) continue
+      const offset = positions.of(topic, partition)
+      this.sources.push({ topic, partition, reader: log.reader({ topic, partition, offset }), records: [], at: 0 })
     }
   }
 }

@@ -31,6 +31,15 @@ export interface EngineDeps {
   readonly applyControl: (control: Control) => Promise<void>
   /** An idle process writes an empty line after this long, so that what came last is not kept from the tables. */
   readonly heartbeatMs: number
+  /** An empty line also when there is nothing to be closed: others stand by and listen for signs of life. */
+  readonly isWatched: boolean
+  /**
+   * A unit becomes visible whole or not at all. Where it does not, its journal line is made durable first and its outputs
+   * afterwards: what a crash keeps from being sent is known, and sent again.
+   */
+  readonly isAtomic: boolean
+  /** After the own term is durable and before anything is decided under it. */
+  readonly onTerm: () => Promise<void>
   /** Told how long a slice took from being taken to being durable, milliseconds. */
   readonly onDurable: (ms: number) => void
   /** Sees every finished slice while its commit is under way; its buffers are reused afterwards. */
@@ -76,11 +85,22 @@ export class Engine {
     this.clockMs = from.clock
   }
 
-  /** Takes the term, then works until the signal is aborted; the slice under way is finished and committed. */
+  /** Where a process that has stood by until now goes on. */
+  startFrom(from: { readonly nextLine: number; readonly term: number; readonly clock: number }): void {
+    this.nextLine = from.nextLine
+    this.term = from.term
+    this.clockMs = from.clock
+  }
+
+  /**
+   * Takes the term, then works until the signal is aborted; the slice under way is finished and committed, and where
+   * others stand by the term is given up, so that they need not wait.
+   */
   async run(signal: AbortSignal, owner: string): Promise<void> {
     const { consumer } = this.deps
     this.term++
-    await this.commitControl({ type: 'term', value: JSON.stringify({ term: this.term, owner }), sha256: '' })
+    await this.commitControl(termControl(this.term, owner))
+    await this.deps.onTerm()
     try {
       while (!signal.aborted) {
         await this.takeControls()
@@ -93,6 +113,7 @@ export class Engine {
       await this.commit
       if (this.failure === null) await this.takeControls()
       if (this.failure === null) await this.commitEmpty()
+      if (this.failure === null && this.deps.isWatched) await this.appendLine(termControl(this.term, null))
     } catch (error) {
       this.failure ??= error
     } finally {
@@ -135,7 +156,8 @@ export class Engine {
     await this.commit
     if (this.failure !== null) return
     const wake = new AbortController()
-    const timer = this.isTailOpen ? setTimeout(() => wake.abort(), this.deps.heartbeatMs) : undefined
+    const isDue = this.isTailOpen || this.deps.isWatched
+    const timer = isDue ? setTimeout(() => wake.abort(), this.deps.heartbeatMs) : undefined
     const isQuiet = (): boolean => wake.signal.aborted && !signal.aborted && this.controls.length === 0
     this.wake = () => wake.abort()
     if (this.controls.length === 0) await this.deps.consumer.arrival(AbortSignal.any([signal, wake.signal]))
@@ -143,7 +165,7 @@ export class Engine {
     const isHeartbeat = isQuiet()
     clearTimeout(timer)
     wake.abort()
-    if (isHeartbeat && this.isTailOpen) await this.commitEmpty()
+    if (isHeartbeat && isDue) await this.appendLine(null)
   }
 
   private async runSlice(): Promise<void> {
@@ -218,7 +240,7 @@ export class Engine {
   private async appendLine(control: Control | null): Promise<void> {
     const { codec, topics, clock, clockMode } = this.deps
     this.clockMs = clockMode === 'wall' ? Math.max(this.clockMs, clock.now()) : this.clockMs
-    const line = { line: this.nextLine, term: this.term, clock: this.clockMs, pieces: [], control }
+    const line = { line: this.nextLine, term: this.term, clock: this.clockMs, pieces: [], control, alerts: 0 }
     await this.append([{ topic: topics.journal, partition: 0, key: null, value: codec.journalLine.encode(line) }])
     this.nextLine++
     this.isTailOpen = false
@@ -228,13 +250,50 @@ export class Engine {
     for (;;) {
       const startedMs = performance.now()
       try {
-        await this.deps.log.append(records)
+        await this.appendUnit(records)
         this.deps.metrics.observe('weir_commit_seconds', (performance.now() - startedMs) / 1_000)
         return
       } catch (error) {
         if (!(error instanceof WeirError) || error.code !== 'LOG_DISK_FULL') throw error
         this.deps.metrics.count('weir_log_disk_full_total')
         await new Promise((resolve) => setTimeout(resolve, DISK_FULL_RETRY_MS))
+      }
+    }
+  }
+
+  private async appendUnit(records: readonly RecordToAppend[]): Promise<void> {
+    const { log, isAtomic } = this.deps
+    if (isAtomic || records.length === 1) {
+      this.advance(records, await log.append(records))
+      return
+    }
+    // The line stands last in its unit.
+    const line = records.slice(-1)
+    this.advance(line, await log.append(line))
+    await this.appendOutputs(records.slice(0, -1))
+  }
+
+  /** Outputs of a line that is durable. */
+  async appendOutputs(records: readonly RecordToAppend[]): Promise<void> {
+    if (records.length > 0) this.advance(records, await this.deps.log.append(records))
+  }
+
+  /** Where journal and alerts go on: a checkpoint says so, since lines are not offsets everywhere. */
+  private advance(records: readonly RecordToAppend[], offsets: readonly number[]): void {
+    const { topics, positions } = this.deps
+    let isJournalDone = false
+    let isAlertsDone = false
+    for (let i = records.length - 1; i >= 0; i--) {
+      const { topic } = records[i]!
+      if (topic === topics.journal && !isJournalDone) {
+        positions.set(topic, 0, offsets[i]! + 1)
+        isJournalDone = true
+      } else if (topic === topics.alerts && !isAlertsDone) {
+        positions.set(topic, 0, offsets[i]! + 1)
+        isAlertsDone = true
+      } else {
+        // Both stand at the end of a unit, behind decisions and dead letters.
+        return
       }
     }
   }
@@ -247,6 +306,11 @@ export class Engine {
     }
     return waiting
   }
+}
+
+/** Who decides from here on; `owner` null: nobody until another one takes the term. */
+function termControl(term: number, owner: string | null): Control {
+  return { type: 'term', value: JSON.stringify({ term, owner }), sha256: '' }
 }
 
 function answerFor(waiter: Waiter, slice: Explained, row: number, unit: CommitUnit): () => void {

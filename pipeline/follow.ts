@@ -4,6 +4,7 @@ import type { Control, JournalLine, Piece } from '#schemas/journal.ts'
 import type { Fold } from './assemble.ts'
 import { piecesOf, type Positions } from './journal.ts'
 import type { Log, LogReader, LogRecord } from './ports.ts'
+import { readKnown } from './read-known.ts'
 import { ACCEPTED, type Featurized, REJECTED, reached, type SliceBuffers } from './slice.ts'
 import type { Topics } from './topics.ts'
 
@@ -16,23 +17,46 @@ export interface FollowDeps {
   /** Buffers of at least `rows` rows. */
   readonly sliceOf: (rows: number) => SliceBuffers
   readonly fromLine: number
+  /** Offset in the journal's topic at which `fromLine` is looked for. */
+  readonly fromOffset: number
   /** Stop before this line; absent: go on to the journal's end. */
   readonly toLine?: number
   readonly onControl: (control: Control, line: JournalLine) => void | Promise<void>
-  /** Sees each slice after it was folded; its buffers are reused. */
+  /**
+   * Sees each slice after it was folded; its buffers are reused. Where outputs follow their line instead of becoming
+   * visible with it (`isLastHeld`), only when the next line is there: then those of this one are complete.
+   */
   readonly onSlice?: (slice: Featurized, line: JournalLine) => void | Promise<void>
   readonly onProgress?: (line: number, events: number) => void
+  /** The last slice is not shown to `onSlice` but given back. */
+  readonly isLastHeld?: boolean
+  /** One that was given back before: it is shown as soon as there is a line behind it. */
+  readonly held?: HeldSlice | null
+  readonly onLine?: (so: Followed) => void
+  /** Between two lines, when nothing is half done. */
+  readonly betweenLines?: (so: Followed) => Promise<void> | void
+  /** Asked when there is no further line: true to look again. Absent: the end is the end. */
+  readonly atEnd?: () => Promise<boolean>
   readonly signal: AbortSignal
 }
 
 export interface Followed {
   /** Number of the line that comes next. */
   readonly nextLine: number
+  /** Offset in the journal's topic from which that line is looked for. */
+  readonly nextOffset: number
   /** Highest term read. */
   readonly term: number
   /** Clock of the last line, epoch milliseconds; 0 when there was none. */
   readonly clock: number
   readonly events: number
+  /** The last slice, where it was held back: its outputs may be missing. Valid until the buffers are used again. */
+  readonly held: HeldSlice | null
+}
+
+export interface HeldSlice {
+  readonly slice: Featurized
+  readonly line: JournalLine
 }
 
 const READ_ROWS = 2_048
@@ -46,18 +70,28 @@ const READ_ROWS = 2_048
  */
 export async function follow(deps: FollowDeps): Promise<Followed> {
   const { log, codec, topics, fold, positions, signal } = deps
-  const journal = log.reader({ topic: topics.journal, partition: 0, offset: deps.fromLine })
+  const journal = log.reader({ topic: topics.journal, partition: 0, offset: deps.fromOffset })
   const input = new PieceReader(log)
-  let followed: Followed = { nextLine: deps.fromLine, term: 0, clock: 0, events: 0 }
+  const start = { nextLine: deps.fromLine, nextOffset: deps.fromOffset, term: 0, clock: 0, events: 0 }
+  let followed: Omit<Followed, 'held'> = start
+  let held = deps.held ?? null
   fold.decode.setTrusting(true)
   try {
     while (!signal.aborted) {
       const records = await journal.read(READ_ROWS)
-      if (records.length === 0) break
+      if (records.length === 0) {
+        if (deps.atEnd !== undefined && (await deps.atEnd())) continue
+        break
+      }
       for (const record of records) {
         const line = codec.journalLine.decode(record.value!)
-        if (line.line === deps.toLine || signal.aborted) return followed
+        if (line.line === deps.toLine || signal.aborted) return { ...followed, held }
+        if (isVoid(line, followed.nextLine)) continue
         expectLine(line, followed.nextLine)
+        if (held !== null) await deps.onSlice?.(held.slice, held.line)
+        held = null
+        const pause = followed === start ? undefined : deps.betweenLines?.({ ...followed, held })
+        if (pause !== undefined) await pause
         if (line.control !== null) {
           await deps.onControl(line.control, line)
         } else if (line.pieces.length > 0) {
@@ -65,18 +99,22 @@ export async function follow(deps: FollowDeps): Promise<Followed> {
           const folded = fold.run(slice)
           expectSame(line, slice)
           positions.advance(line.pieces)
-          await deps.onSlice?.(folded, line)
+          if (deps.isLastHeld === true) held = { slice: folded, line }
+          else await deps.onSlice?.(folded, line)
         }
         followed = {
           nextLine: line.line + 1,
+          nextOffset: record.offset + 1,
           term: Math.max(followed.term, line.term),
           clock: line.clock,
           events: followed.events + line.pieces.reduce((sum, piece) => sum + piece.count, 0),
         }
+        positions.set(topics.journal, 0, followed.nextOffset)
         deps.onProgress?.(line.line, followed.events)
+        deps.onLine?.({ ...followed, held })
       }
     }
-    return followed
+    return { ...followed, held }
   } finally {
     fold.decode.setTrusting(false)
     journal.close()
@@ -130,7 +168,7 @@ class PieceReader {
     const taken: LogRecord[] = []
     for (;;) {
       if (source.at >= source.records.length) {
-        source.records = await source.reader.read(READ_ROWS)
+        source.records = await readKnown(this.log, source.reader)
         source.at = 0
         if (source.records.length === 0) throw missing(piece)
       }
@@ -146,6 +184,14 @@ class PieceReader {
   close(): void {
     for (const { reader } of this.open.values()) reader.close()
   }
+}
+
+/**
+ * A term that somebody took without having seen the newest line: the owner before wrote once more in between. Whoever
+ * wrote it finds the same, and takes the next term after this one.
+ */
+function isVoid(line: JournalLine, expected: number): boolean {
+  return line.control?.type === 'term' && line.line < expected
 }
 
 function expectLine(line: JournalLine, expected: number): void {

@@ -5,7 +5,8 @@ import { messageOf, WeirError } from '#schemas/errors.ts'
 import { Hash64 } from '#schemas/hash64.ts'
 import type { Label } from '#schemas/label.ts'
 import type { Transaction } from '#schemas/transaction.ts'
-import type { Intake, Settled } from './intake.ts'
+import type { Provisional, ProvisionalDecision } from './decide/provisional.ts'
+import type { Requests, Settled } from './intake.ts'
 import type { Topics } from './topics.ts'
 
 export type InputEvent =
@@ -22,6 +23,15 @@ export type ScoreAnswer =
   | { readonly kind: 'busy' }
   /** Taken, but not decided in time; the decision follows on the log. */
   | { readonly kind: 'late' }
+  /** The same, with what rules and lists say meanwhile. */
+  | { readonly kind: 'provisional'; readonly decision: ProvisionalDecision }
+
+/** Requests that wait for their decision. */
+export interface Waiting {
+  readonly requests: number
+  /** How long the oldest of them has waited, milliseconds; 0 where none waits. */
+  readonly oldestMs: number
+}
 
 export interface SubmitAnswer {
   readonly accepted: number
@@ -35,7 +45,7 @@ export interface SubmitAnswer {
 }
 
 export interface GatewayDeps {
-  readonly intake: Intake
+  readonly intake: Requests
   readonly codec: Codec
   readonly tokenizer: Tokenizer
   readonly topics: Topics
@@ -43,6 +53,8 @@ export interface GatewayDeps {
   readonly recentMax: number
   /** Looks an older decision up by transaction id; null when it is not known there. */
   readonly findDecision: (transactionId: string) => Promise<Decision | null>
+  /** Answers in place of a decision that is late; absent: nobody does. */
+  readonly provisional?: Provisional
 }
 
 /** The door for requests: card numbers are replaced before anything is queued, and repeats get the stored decision. */
@@ -50,6 +62,8 @@ export class Gateway {
   private readonly deps: GatewayDeps
   private readonly recent = new Map<string, { readonly content: string; readonly decision: Decision }>()
   private readonly hash = new Hash64()
+  /** Since when each waits, oldest first. */
+  private readonly waits = new Set<{ readonly sinceMs: number }>()
 
   constructor(deps: GatewayDeps) {
     this.deps = deps
@@ -65,10 +79,16 @@ export class Gateway {
       if (known.content !== content) return { kind: 'conflict' }
       return { kind: 'decided', decision: known.decision, repeated: true }
     }
-    const queued = this.queue(this.deps.topics.transactions, value)
+    const queued = this.queue(this.deps.topics.transactions, transaction.card_id, value)
     if (queued === null) return { kind: 'busy' }
-    const settled = await within(queued, timeoutMs)
-    return settled === null ? { kind: 'late' } : this.answer(transaction, content, settled)
+    const settled = await this.wait(queued, timeoutMs)
+    return settled === null ? this.lateAnswer(value) : this.answer(transaction, content, settled)
+  }
+
+  /** @param nowMs as of `performance.now()` */
+  waiting(nowMs: number): Waiting {
+    for (const { sinceMs } of this.waits) return { requests: this.waits.size, oldestMs: nowMs - sinceMs }
+    return { requests: 0, oldestMs: 0 }
   }
 
   /** Queues many events and resolves when all are durable; waits for room, so a fast producer is slowed down. */
@@ -81,15 +101,31 @@ export class Gateway {
         ? this.encode({ label: tokenizer.label(event.label) })
         : this.encode({ transaction: tokenizer.transaction(event.transaction) })
       const topic = isLabel ? topics.labels : topics.transactions
-      let queued = this.queue(topic, value)
+      const key = (isLabel ? event.label : event.transaction).card_id
+      let queued = this.queue(topic, key, value)
       while (queued === null) {
         await intake.room()
-        queued = this.queue(topic, value)
+        queued = this.queue(topic, key, value)
       }
       queued.catch(() => {})
       settled.push(queued)
     }
     return summarize(await Promise.all(settled))
+  }
+
+  private async wait(queued: Promise<Settled>, timeoutMs: number): Promise<Settled | null> {
+    const wait = { sinceMs: performance.now() }
+    this.waits.add(wait)
+    try {
+      return await within(queued, timeoutMs)
+    } finally {
+      this.waits.delete(wait)
+    }
+  }
+
+  private lateAnswer(value: Buffer): ScoreAnswer {
+    const decision = this.deps.provisional?.(value) ?? null
+    return decision === null ? { kind: 'late' } : { kind: 'provisional', decision }
   }
 
   private async answer(transaction: Transaction, content: string, settled: Settled): Promise<ScoreAnswer> {
@@ -108,14 +144,14 @@ export class Gateway {
       : { kind: 'conflict' }
   }
 
-  private queue(topic: string, value: Buffer): Promise<Settled> | null {
+  private queue(topic: string, key: string, value: Buffer): Promise<Settled> | null {
     let settle!: (settled: Settled) => void
     let fail!: (error: unknown) => void
     const settled = new Promise<Settled>((resolve, reject) => {
       settle = resolve
       fail = reject
     })
-    return this.deps.intake.push({ topic, value, waiter: { settle, fail } }) ? settled : null
+    return this.deps.intake.push({ topic, key, value, waiter: { settle, fail } }) ? settled : null
   }
 
   private encode(event: InputEvent): Buffer {

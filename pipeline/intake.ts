@@ -1,6 +1,8 @@
 /** What came in over the API or from a simulator in the same process, on its way into a slice and, with it, into the log. */
 export interface IntakeItem {
   readonly topic: string
+  /** The card: events of one card keep their order. */
+  readonly key: string
   readonly value: Buffer
   /** Told the outcome once it is durable; null where nobody waits. */
   readonly waiter: Waiter | null
@@ -22,8 +24,19 @@ export interface Waiter {
   fail(error: unknown): void
 }
 
+/** Where the door puts requests: bounded, in whatever way they get into the stream. */
+export interface Requests {
+  /** Requests taken that have not come to the path yet. */
+  readonly length: number
+  /** False when there is no room: wait for `room` and try again. */
+  push(item: IntakeItem): boolean
+  room(): Promise<void>
+  /** Nothing more comes in; whoever still waits is told why. */
+  close(reason: unknown): void
+}
+
 /** A bounded queue between producers in this process and the path. */
-export class Intake {
+export class Intake implements Requests {
   private readonly capacity: number
   private readonly items: (IntakeItem | undefined)[]
   private first = 0
@@ -41,7 +54,6 @@ export class Intake {
     return this.size
   }
 
-  /** False when the queue is full: wait for `room` and try again. */
   push(item: IntakeItem): boolean {
     if (this.size === this.capacity || this.closedWith !== null) return false
     this.items[(this.first + this.size) % this.capacity] = item
@@ -85,7 +97,6 @@ export class Intake {
     })
   }
 
-  /** Nothing more comes in; whoever still waits is told why. */
   close(reason: unknown): void {
     this.closedWith = reason
     while (this.size > 0) this.shift().waiter?.fail(reason)

@@ -30,4 +30,6 @@ export interface JournalLine {
   readonly clock: number
   readonly pieces: readonly Piece[]
   readonly control: Control | null
+  /** Alerts committed with it; null in lines that do not say. */
+  readonly alerts: number | null
 }

@@ -1,3 +1,7 @@
+import { readFileSync } from 'node:fs'
+import { z } from 'zod'
+import { messageOf, WeirError } from './errors.ts'
+
 /** A versioned table that brings every amount to one base currency. Its SHA-256 travels in the journal. */
 export interface RateTable {
   readonly version: string
@@ -5,6 +9,70 @@ export interface RateTable {
   readonly base: string
   /** Units of the currency for one unit of the base. */
   readonly rates: Readonly<Record<string, number>>
+}
+
+const CURRENCY = /^[A-Z]{3}$/
+/** No two currencies of the world are further apart. */
+const RATE_MAX = 1e9
+
+const tableShape = z.strictObject({
+  version: z.string().min(1).max(100),
+  base: z.string(),
+  rates: z.record(z.string(), z.unknown()),
+})
+
+/**
+ * The table of a file, checked.
+ *
+ * @param base the currency that Weir counts in, to which the table must bring amounts
+ * @throws WeirError CONFIG_INVALID naming every key at fault, its value and what is allowed
+ */
+export function loadRateTable(file: string, base: string): RateTable {
+  let input: unknown
+  try {
+    input = JSON.parse(readFileSync(file, 'utf8'))
+  } catch (cause) {
+    const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT'
+    throw new WeirError(
+      'CONFIG_INVALID',
+      missing ? 'the rate table does not exist' : `the rate table cannot be read: ${messageOf(cause).split('\n')[0]}`,
+      { where: file, fix: 'Name an existing JSON file with rates.file.', cause },
+    )
+  }
+  return parseRateTable(input, base, file)
+}
+
+/** @throws WeirError CONFIG_INVALID as `loadRateTable` */
+export function parseRateTable(input: unknown, base: string, where: string): RateTable {
+  const parsed = tableShape.safeParse(input)
+  const problems = parsed.success
+    ? problemsOf(parsed.data, base)
+    : parsed.error.issues.map(({ path, message }) => `${path.join('.') || '(file)'}: ${message}`)
+  if (problems.length === 0) return parsed.data as RateTable
+  throw new WeirError('CONFIG_INVALID', problems.slice(0, PROBLEMS_MAX).join('\n'), {
+    where,
+    fix: `A rate table is {"version": "2026-01-01", "base": "${base}", "rates": {"USD": 1.17}}: units of each currency for one ${base}.`,
+  })
+}
+
+function problemsOf({ base, rates }: z.infer<typeof tableShape>, wanted: string): string[] {
+  const problems: string[] = []
+  if (base !== wanted) problems.push(`base is ${shown(base)}, it must be ${wanted}, in which Weir counts`)
+  for (const [currency, rate] of Object.entries(rates)) {
+    const key = `rates.${shown(currency).slice(1, -1)}`
+    if (!CURRENCY.test(currency)) problems.push(`${key} is no currency; use three capital letters (ISO 4217)`)
+    else if (typeof rate !== 'number' || !(rate >= 1 / RATE_MAX && rate <= RATE_MAX)) {
+      problems.push(`${key} is ${shown(rate)}; a rate is a number above 0 and at most ${RATE_MAX}`)
+    } else if (currency === base && rate !== 1) problems.push(`${key} is ${shown(rate)}, but ${base} is the base: 1`)
+  }
+  return problems
+}
+
+const PROBLEMS_MAX = 10
+
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value)
+  return text.length > 40 ? `${text.slice(0, 37)}...` : text
 }
 
 /** ISO 4217 minor-unit digits where they are not 2. */

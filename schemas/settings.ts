@@ -37,6 +37,11 @@ export const SETTINGS = {
   ),
 
   log: {
+    home: oneOf(
+      'file',
+      ['file', 'kafka'],
+      'Where topics live: a file log in the data folder, which needs nothing and serves one machine, or Kafka, with standbys on others.',
+    ),
     segmentBytesMax: wholeNumber(
       268_435_456,
       1_048_576,
@@ -49,6 +54,84 @@ export const SETTINGS = {
       36_500,
       'Closed log files are kept this long: training replays a year, and chargebacks take months.',
     ),
+  },
+
+  kafka: {
+    brokers: words([], 'Brokers as host:port; a few are enough, the others are learnt from them.'),
+    clientId: text('weir', 'What brokers call this process in their logs and quotas.'),
+    role: name(
+      'weir',
+      /^[A-Za-z0-9._-]{1,100}$/,
+      'letters, digits, dot, dash and underscore, at most 100',
+      'Processes of one role share one journal: one of them decides, the others stand by. It is also the transactional id.',
+    ),
+    mode: oneOf(
+      'exact',
+      ['exact', 'at-least-once'],
+      'exact: decisions become visible when their journal line does, in one transaction. at-least-once: without transactions, a few milliseconds sooner; after a crash some decisions may be sent a second time, equal to the first.',
+    ),
+    takeoverAfterMs: wholeNumber(
+      5_000,
+      200,
+      600_000,
+      'A standby takes over when the active process has been silent so long; a false alarm costs a moment and does no harm.',
+    ),
+    heartbeatMs: wholeNumber(
+      1_000,
+      50,
+      60_000,
+      'An idle active process shows a sign of life so often; at most a fifth of kafka.takeoverAfterMs.',
+    ),
+    transactionTimeoutMs: wholeNumber(
+      10_000,
+      1_000,
+      900_000,
+      'Brokers end a transaction that was left open so long; readers of committed records wait for it meanwhile.',
+    ),
+    connectTimeoutMs: wholeNumber(3_000, 100, 60_000, 'A connection to a broker is given up after this.'),
+    requestTimeoutMs: wholeNumber(
+      10_000,
+      100,
+      300_000,
+      'A request to a broker is given up after this, and tried again.',
+    ),
+    topicPartitions: wholeNumber(
+      12,
+      1,
+      10_000,
+      'Partitions that `weir topics create` gives transactions and labels; one process reads them all, more let more producers write. What Weir writes has one partition a topic, so that it keeps its order.',
+    ),
+    topicReplicas: wholeNumber(
+      0,
+      0,
+      100,
+      "Copies of every partition that `weir topics create` asks for; 0: the brokers' own default. From 3 on, two must confirm every write.",
+    ),
+    topicRetentionDays: wholeNumber(
+      14,
+      1,
+      36_500,
+      'Retention of the topics that `weir topics create` makes; it must reach behind the oldest checkpoint, and spare a long weekend besides.',
+    ),
+    tls: {
+      enabled: yesNo(false, 'Speak TLS to the brokers.'),
+      caFile: path('', 'Authorities to trust, PEM; by default those that Node trusts.'),
+      certFile: path('', "This process's certificate, PEM, where brokers ask for one."),
+      keyFile: path('', 'Its key, PEM.'),
+      keyPassword: secret('Password of that key.'),
+      servername: text('', 'Name in the certificates of the brokers, where it is not the one that is connected to.'),
+    },
+    sasl: {
+      mechanism: oneOf(
+        'none',
+        ['none', 'plain', 'scram-sha-256', 'scram-sha-512', 'oauthbearer'],
+        'How this process proves who it is; PLAIN sends the password, so use it over TLS only.',
+      ),
+      username: text('', 'Name for PLAIN and SCRAM.'),
+      password: secret('Password for PLAIN and SCRAM; better in a file.'),
+      passwordFile: path('', 'File with that password.'),
+      tokenFile: path('', 'File with the token for OAUTHBEARER; read anew at every authentication.'),
+    },
   },
 
   topics: {
@@ -77,6 +160,14 @@ export const SETTINGS = {
       1,
       60_000,
       'POST /v1/score gives up waiting after this; payment networks allow one to two seconds in all.',
+    ),
+    provisional: yesNo(
+      false,
+      'After scoreTimeoutMs answer with what rules and lists alone say, marked provisional, rather than with an error; off, since a caller must know to look for the final decision on the log.',
+    ),
+    overload: yesNo(
+      true,
+      'While requests wait more than half of scoreTimeoutMs, rules decide alone until they are quick again: an answer without a score is worth more than none.',
     ),
     bodyBytesMax: wholeNumber(
       16_777_216,
@@ -256,11 +347,15 @@ export const SETTINGS = {
   },
 
   recorder: {
+    inService: yesNo(
+      true,
+      'The service fills the tables itself; false where `weir record` does it in a process, or on a machine, of its own.',
+    ),
     rowsMax: wholeNumber(
-      5_000,
+      10_000,
       1,
       100_000,
-      'Rows in one block; embedded ClickHouse is busy for 0.1 to 0.4 s with one of this size.',
+      'Rows in one block; each is a new part for ClickHouse to merge, and embedded it is busy for about 0.2 s with one of this size.',
     ),
     intervalMs: wholeNumber(
       1_000,
@@ -276,9 +371,32 @@ export const SETTINGS = {
       ['embedded', 'server'],
       'Embedded in a process of our own, which needs nothing, or a server.',
     ),
-    url: url('http://127.0.0.1:8123', 'Home server: its HTTP address.'),
-    user: text('default', 'Home server: user.'),
-    passwordFile: path('', 'Home server: file with the password; a file, so that it is in no process list.'),
+    url: url('http://127.0.0.1:8123', 'Home server: its HTTP address; https:// for TLS.'),
+    user: text('default', 'Home server: user who fills the tables; give it the role weir_writer.'),
+    password: secret(
+      'Home server: password of the user. The environment is a better place for it than a file that is passed on.',
+    ),
+    passwordFile: path('', 'Home server: file with the password instead; a file, so that it is in no process list.'),
+    readUser: text(
+      '',
+      'Home server: who asks the questions of people, with the role weir_desk, so that the server itself allows nothing but reading; by default clickhouse.user, held to reading by each query.',
+    ),
+    readPassword: secret('Home server: password of clickhouse.readUser.'),
+    readPasswordFile: path('', 'Home server: file with that password instead.'),
+    caFile: path(
+      '',
+      "Home server: authorities to trust, PEM, where the server's certificate is signed by none that Node trusts.",
+    ),
+    requestTimeoutMs: wholeNumber(
+      30_000,
+      100,
+      600_000,
+      'Home server: a request without a whole answer after this has failed and is sent again; a block takes well below a second.',
+    ),
+    cluster: text(
+      '',
+      'Home server: name of a cluster, to make replicated tables on every shard with Distributed ones over them; empty for one server.',
+    ),
   },
 
   registry: {

@@ -40,7 +40,7 @@ export interface Transaction {
   readonly cvv: string
   readonly three_ds: string
   readonly recurring: boolean
-  /** `00` approved, another code declined, empty not known: taken as approved until an outcome says otherwise. */
+  /** See `isDeclined`; empty: not known, taken as approved until an outcome says otherwise. */
   readonly response_code: string
   readonly attributes: Readonly<Record<string, string>>
   readonly signals: Readonly<Record<string, number>>
@@ -96,7 +96,7 @@ export const TRANSACTION_DEFAULTS = {
   signals: {},
 } as const satisfies Partial<Transaction>
 
-/** A declined authorization: a response code that is known and is not one of ISO 8583's approvals. */
+/** A declined authorization: a response code that is known and neither 00 (approved), 10 (in part) nor 85 (no reason to decline). */
 export function isDeclined(responseCode: string): boolean {
   return responseCode !== '' && responseCode !== '00' && responseCode !== '10' && responseCode !== '85'
 }

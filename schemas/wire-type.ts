@@ -1,7 +1,7 @@
 import type avro from 'avsc'
 import type { DeadLetterReason } from './dead-letter.ts'
 import { messageOf, WeirError } from './errors.ts'
-import { avroType, evolutionProblems } from './evolution.ts'
+import { avroType, evolutionProblems, resolverOf } from './evolution.ts'
 import type { SchemaSource } from './schema-source.ts'
 
 /** Magic byte and 4-byte schema id before the Avro body (Confluent wire format). */
@@ -15,8 +15,8 @@ export interface DecodeFailure {
 }
 
 /**
- * One record type on the wire. Resolvers are built once per writer's schema id and kept: the number of ids a broker or
- * registry hands out for a topic is small, and unknown ones are remembered only up to a limit.
+ * One record type on the wire. Resolvers are built once per writer's schema id and kept: the number of ids a registry hands
+ * out for a topic is small; beyond a limit they are built again for every record.
  */
 export class WireType<T> {
   readonly id: number
@@ -88,16 +88,15 @@ export class WireType<T> {
   private resolverFor(id: number): ResolverOf | DecodeFailure {
     const known = this.resolvers.get(id)
     if (known !== undefined) return known
-    const made = this.makeResolver(id)
+    const json = this.source.byId(id)
+    // Not remembered here: the id may be registered later, and it is the source's to know until when it holds.
+    if (json === null) return { reason: 'UNKNOWN_SCHEMA_ID', field: '', detail: `no schema has the id ${id}` }
+    const made = this.makeResolver(id, json)
     if (this.resolvers.size < RESOLVERS_MAX) this.resolvers.set(id, made)
     return made
   }
 
-  private makeResolver(id: number): ResolverOf | DecodeFailure {
-    const json = this.source.byId(id)
-    if (json === null) {
-      return { reason: 'UNKNOWN_SCHEMA_ID', field: '', detail: `no schema has the id ${id}` }
-    }
+  private makeResolver(id: number, json: string): ResolverOf | DecodeFailure {
     const problem = evolutionProblems(this.type, json)[0]
     if (problem !== undefined) {
       const where = problem.field === '' ? '' : `field ${problem.field}: `
@@ -108,7 +107,7 @@ export class WireType<T> {
       }
     }
     try {
-      return { resolver: this.type.createResolver(avroType(json)) }
+      return { resolver: resolverOf(this.type, avroType(json)) }
     } catch (error) {
       return { reason: 'INCOMPATIBLE_SCHEMA', field: '', detail: messageOf(error) }
     }
@@ -129,6 +128,11 @@ const RESOLVERS_MAX = 1_000
 export function writeFrame(target: Buffer, at: number, id: number): void {
   target[at] = 0
   target.writeUInt32BE(id, at + 1)
+}
+
+/** The writer's schema id of framed bytes; -1 where they do not begin with a frame. */
+export function writerIdOf(value: Uint8Array): number {
+  return value.length < FRAME_BYTES || value[0] !== 0 ? -1 : readId(value)
 }
 
 function readId(value: Uint8Array): number {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything there is to test. The last thing it runs is one `node --test`, so the last lines are the totals.
-# What needs more than Node (a browser, Node 24) is skipped aloud when it is missing; with CI=true that is a failure.
+# What needs more than Node (a browser, a compiler, Node 24) is skipped aloud when it is missing; with CI=true that is a failure.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -31,6 +31,14 @@ find_node24() {
   [ ! -x "$binary" ] || echo "$PWD/$binary"
 }
 
+# Native TensorFlow, kept in .native/; built only in CI.
+has_native() {
+  if [ ! -e .native/tfjs_binding.node ] && [ "$is_ci" = yes ]; then
+    bash models/lstm/native/make-native.sh >&2 || true
+  fi
+  [ -e .native/tfjs_binding.node ]
+}
+
 node build.mjs
 bash test/check.sh --no-tests
 
@@ -49,5 +57,7 @@ else
   skip 'the page in a browser: no Chromium (Debian: apt-get install chromium)'
 fi
 
-mapfile -t files < <(find test/integration test/e2e -name '*.test.ts' | sort)
+has_native || skip 'training on native TensorFlow: make native builds it'
+
+mapfile -t files < <(find test/contract/*-kafka.test.ts test/integration test/e2e -name '*.test.ts' | sort)
 exec node --import tsx --test --test-concurrency=1 test/unit.ts "${files[@]}"

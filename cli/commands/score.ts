@@ -20,7 +20,7 @@ export function addScore(program: Command, start: Start): void {
     .argument('<file>', 'transactions as JSON lines, CSV or Avro; - for stdin')
     .summary('transactions in, decisions out; nothing is kept')
     .description(
-      'Reads transactions in order of time, begins with empty histories, and writes one decision a line to stdout. Records that cannot be taken are told on stderr and counted. The data folder is not touched.',
+      'Reads transactions in order of time, begins with empty histories, and writes one decision a line to stdout, a line for each record that cannot be taken, and a summary to stderr. The data folder is not touched.',
     )
     .addOption(
       new Option('-f, --format <format>', 'format of the input, if its name does not say').choices(INPUT_FORMATS),
@@ -37,7 +37,7 @@ Examples:
   $ weir score transactions.jsonl > decisions.jsonl
   $ weir simulate --events 1000 --to jsonl | weir score - --flagged
   $ weir score transactions.csv --model none --rules my-rules.yaml
-  $ weir score transactions.jsonl --json          a summary instead of the decisions`,
+  $ weir score transactions.jsonl --json          one document: decisions, rejected, summary`,
     )
     .action(
       start(

@@ -3,7 +3,7 @@ import { moment, wholeNumber } from '../arguments.ts'
 import type { Preset } from '#simulator/presets.ts'
 import type { Start } from '../start.ts'
 
-export const SIMULATE_TARGETS = ['jsonl', 'csv', 'avro', 'frames', 'log', 'path'] as const
+export const SIMULATE_TARGETS = ['jsonl', 'csv', 'avro', 'frames', 'log', 'kafka', 'path'] as const
 export type SimulateTarget = (typeof SIMULATE_TARGETS)[number]
 
 export interface SimulateOptions {
@@ -26,7 +26,7 @@ export function addSimulate(program: Command, start: Start): void {
     .command('simulate')
     .summary('a world of cards, merchants and fraudsters, as data')
     .description(
-      'Writes simulated transactions and the labels that arrive later, in order of time. The same seed gives the same bytes. Into the log, they are decided by the running service, or by the next one.',
+      'Writes simulated transactions and the labels that arrive later, in order of time. The same seed gives the same bytes. Into the log or Kafka, they are decided by the running service, or by the next one.',
     )
     .option('-n, --events <count>', 'transactions to write (default: 10000, if no --days)', wholeNumber(1, 1e10))
     .option('--days <count>', 'days to write', wholeNumber(1, 36_500))
@@ -41,7 +41,7 @@ export function addSimulate(program: Command, start: Start): void {
     .addOption(
       new Option(
         '--to <target>',
-        'format of the file (frames: length-prefixed Avro records); log: append to the log; path: decide them in memory and keep nothing',
+        'format of the file (frames: length-prefixed Avro records); log: append to the log; kafka: write to the input topics on kafka.brokers; path: decide them in memory and keep nothing',
       )
         .choices(SIMULATE_TARGETS)
         .default('jsonl'),
@@ -56,7 +56,8 @@ export function addSimulate(program: Command, start: Start): void {
 Examples:
   $ weir simulate --events 1000 | head -3
   $ weir simulate --days 365 --preset default --to avro --out year.avro --labels labels.avro
-  $ weir simulate --events 50000 --to log         into the running service, or the log`,
+  $ weir simulate --events 50000 --to log         into the running service, or the log
+  $ weir simulate --events 50000 --to kafka --set kafka.brokers=127.0.0.1:9092`,
     )
     .action(
       start(async (context, options: SimulateOptions) => {

@@ -1,6 +1,7 @@
-import { accessSync, constants, existsSync, statfsSync } from 'node:fs'
+import { accessSync, constants, existsSync, readdirSync, statfsSync, statSync } from 'node:fs'
 import { availableParallelism, totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
+import { ageText } from './age.ts'
 import { bad, type Finding, ok, warn } from './finding.ts'
 
 /** Checks of the machine and of the data folder; each looks and changes nothing. */
@@ -28,14 +29,29 @@ export function glibcVersion(): string | undefined {
   return report.header.glibcVersionRuntime
 }
 
-/** Event times and journal clocks are compared with this machine's clock, so an absurd one rejects everything. */
-export function checkClock(nowMs: number): Finding {
+/**
+ * Event times and journal clocks are compared with this machine's clock, so an absurd one rejects everything. Files that
+ * were written later than now show that it was put back, or that another machine keeps them and disagrees.
+ *
+ * @param folder the data folder
+ */
+export function checkClock(nowMs: number, folder: string): Finding {
   const shown = new Date(nowMs).toISOString()
-  if (nowMs >= NOT_BEFORE_MS) return ok(shown)
-  return bad(`the clock says ${shown}`, 'Set it (timedatectl); events ahead of it by more than a day are refused.')
+  if (nowMs < NOT_BEFORE_MS) {
+    return bad(`the clock says ${shown}`, 'Set it (timedatectl); events ahead of it by more than a day are refused.')
+  }
+  const aheadMs = newestWriteMs(folder) - nowMs
+  if (aheadMs <= FILES_AHEAD_MS_MAX) return ok(shown)
+  return warn(
+    `${shown}, and files in the data folder were written ${ageText(aheadMs)} later than that`,
+    'Synchronise the clock, and that of the file server if the folder lies on one (chrony, systemd-timesyncd).',
+  )
 }
 
-export function checkDataFolder(folder: string): Finding {
+/**
+ * @param checkpointBytes size of the newest checkpoint; the next one is written beside it
+ */
+export function checkDataFolder(folder: string, checkpointBytes: number): Finding {
   const existing = nearestExisting(folder)
   try {
     accessSync(existing, constants.W_OK | constants.X_OK)
@@ -46,12 +62,19 @@ export function checkDataFolder(folder: string): Finding {
     )
   }
   const { bavail, bsize } = statfsSync(existing)
-  const free = bavail * bsize
-  const shown = `${folder}${existsSync(folder) ? '' : ' (made at first start)'}, ${gib(free)} free`
-  if (free >= FREE_BYTES_WANTED) return ok(shown)
+  return checkDisk(bavail * bsize, checkpointBytes, `${folder}${existsSync(folder) ? '' : ' (made at first start)'}`)
+}
+
+export function checkDisk(freeBytes: number, checkpointBytes: number, shownFolder: string): Finding {
+  const shown = `${shownFolder}, ${gib(freeBytes)} free`
+  if (freeBytes < FREE_BYTES_MIN) {
+    return bad(shown, 'Free space now: on a full disk the path waits, and checkpoints are not written.')
+  }
+  const wanted = Math.max(FREE_BYTES_WANTED, 2 * checkpointBytes)
+  if (freeBytes >= wanted) return ok(shown)
   return warn(
     shown,
-    `Free some space: below ${gib(FREE_BYTES_WANTED)} the log may fill the disk, and then the path waits.`,
+    `Free some space: below ${gib(wanted)} log and checkpoints may fill the disk, and then the path waits.`,
   )
 }
 
@@ -79,12 +102,29 @@ export function checkBrowser(env: Readonly<Record<string, string | undefined>>):
 
 const NOT_BEFORE_MS = Date.UTC(2025, 0, 1)
 const FREE_BYTES_WANTED = 2 * 1024 ** 3
+const FREE_BYTES_MIN = 256 * 1024 ** 2
+const FILES_AHEAD_MS_MAX = 2_000
 const BROWSERS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
 
 function nearestExisting(folder: string): string {
   let place = folder
   while (!existsSync(place) && dirname(place) !== place) place = dirname(place)
   return place
+}
+
+/** Newest change of a file in the folder or one below it; 0 where there is none. */
+function newestWriteMs(folder: string): number {
+  if (!existsSync(folder)) return 0
+  let newestMs = 0
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const places = entry.isDirectory()
+      ? readdirSync(join(folder, entry.name)).map((name) => join(folder, entry.name, name))
+      : [join(folder, entry.name)]
+    for (const place of places) {
+      newestMs = Math.max(newestMs, statSync(place, { throwIfNoEntry: false })?.mtimeMs ?? 0)
+    }
+  }
+  return newestMs
 }
 
 function gib(bytes: number): string {

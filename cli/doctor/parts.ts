@@ -4,6 +4,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
+import { assetPath } from '#infra/assets.ts'
 import { dataPaths } from '#infra/data-folder.ts'
 import { dataLockHolder } from '#infra/folder-lock.ts'
 import { findService } from '#infra/service-client.ts'
@@ -12,8 +13,11 @@ import { chooseTrainingBackend } from '#models/lstm/backend.ts'
 import { layoutOf } from '#models/features/layout.ts'
 import { createOnnxScorer } from '#models/onnx-scorer.ts'
 import type { CommandContext } from '../context.ts'
+import { failureOf } from '../fail.ts'
 import { featureSpecOf } from '../feature-spec.ts'
 import { openRegistry } from '../models.ts'
+import { openStore } from '../store.ts'
+import { checkServerTables, describeStoreFailure } from './clickhouse.ts'
 import { bad, type Finding, ok, warn } from './finding.ts'
 
 /** Checks of Weir's own parts, as the settings in force would use them. */
@@ -72,10 +76,10 @@ export async function checkTraining(context: CommandContext): Promise<Finding> {
   return ok(explanation)
 }
 
-/** In a process of its own: a library that does not fit the machine may take its process with it. */
+/** Embedded in a process of its own: a library that does not fit the machine may take its process with it. */
 export async function checkClickHouse(context: CommandContext): Promise<Finding> {
   const { home, url } = context.config.clickhouse
-  if (home === 'server') return await checkServer(url)
+  if (home === 'server') return await checkServer(context, url)
   const module = pathToFileURL(createRequire(import.meta.url).resolve('chdb')).href
   const script = `const chdb = await import(${JSON.stringify(module)}); process.stdout.write((chdb.query ?? chdb.default.query)('SELECT version()', 'TabSeparated'))`
   try {
@@ -92,19 +96,17 @@ export async function checkClickHouse(context: CommandContext): Promise<Finding>
   }
 }
 
-async function checkServer(url: string): Promise<Finding> {
+async function checkServer({ config }: CommandContext, url: string): Promise<Finding> {
   try {
-    const response = await fetch(`${url}/ping`, { signal: AbortSignal.timeout(SERVICE_TIMEOUT_MS) })
-    if (response.ok) return ok(`server at ${url} answers`)
-    return bad(
-      `server at ${url} answers with status ${response.status}`,
-      'Is that the HTTP address of a ClickHouse server?',
-    )
-  } catch {
-    return bad(
-      `no server answers at ${url}`,
-      'Start it, or correct clickhouse.url. Decisions go out all the same; the tables catch up later.',
-    )
+    const store = await openStore(config)
+    try {
+      return await checkServerTables(store, url, assetPath('schemas/clickhouse'))
+    } finally {
+      await store.close()
+    }
+  } catch (error) {
+    const { code, message, fix } = failureOf(error)
+    return describeStoreFailure(code, `${url}: ${message}`, fix)
   }
 }
 

@@ -14,6 +14,8 @@ export interface ApiOptions {
   readonly ports: ServicePorts
   /** Bearer token for everything but health and the page's own files. */
   readonly token: string
+  /** What the audit trail calls whoever holds it. */
+  readonly tokenName: string
   /** Folder of the built page; null: no page. */
   readonly webFolder: string | null
   readonly scoreTimeoutMs: number
@@ -51,7 +53,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   registerScore(app, options.ports, options.scoreTimeoutMs)
   registerInput(app, options.ports)
   registerQuery(app, options.ports)
-  registerAdmin(app, options.ports)
+  registerAdmin(app, options.ports, options.tokenName)
   registerLive(app, options.ports)
   if (options.webFolder !== null) await app.register(fastifyStatic, { root: options.webFolder, index: ['index.html'] })
   return app

@@ -21,7 +21,14 @@ export interface LiveFigures {
   readonly rowsRecorded: number
   readonly recorderLagLines: number
   readonly model: { readonly version: string; readonly provider: string; readonly threshold: number | null }
-  readonly rules: { readonly version: string; readonly live: number; readonly shadow: number }
+  readonly rules: {
+    readonly version: string
+    readonly live: number
+    readonly shadow: number
+    /** Of these, how many do not match yet, and how many no more. */
+    readonly warming: number
+    readonly expired: number
+  }
   readonly note: string
   readonly alerts: readonly LiveAlert[]
 }

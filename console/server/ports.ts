@@ -1,4 +1,5 @@
 import type { ScoreAnswer, SubmitAnswer, InputEvent } from '#pipeline/gateway.ts'
+import type { RuleFigures } from '#pipeline/decide/rule-tally.ts'
 import type { Transaction } from '#schemas/transaction.ts'
 import type { LiveFigures } from './live.ts'
 
@@ -14,12 +15,16 @@ export interface ServicePorts {
   query(request: QueryRequest): Promise<QueryAnswer>
   listQueries(): readonly unknown[]
   models(): Promise<readonly unknown[]>
-  /** @throws WeirError MODEL_NOT_FOUND, MODEL_INVALID */
-  promote(version: string): Promise<void>
+  /** @param reason for the history @throws WeirError MODEL_NOT_FOUND, MODEL_INVALID */
+  promote(version: string, reason: string): Promise<void>
   /** Back to the champion before; gives its version. */
-  rollback(): Promise<string>
+  rollback(reason: string): Promise<string>
+  /** Rules of the file in force, and what came of each since the start. */
+  rules(): { readonly version: string; readonly rules: readonly RuleFigures[] }
   /** @throws WeirError RULES_INVALID and leaves the rules in force as they are */
   reloadRules(): Promise<{ readonly version: string; readonly rules: number }>
+  /** Resolves when it is on disk, before the change is made. @throws WeirError STORE_FAILED: then it must not be made */
+  audit(entry: { readonly who: string; readonly what: string; readonly detail: string }): Promise<void>
   live(): LiveFigures
   health(): { readonly ok: boolean; readonly problems: readonly string[] }
   metrics(): Promise<string>

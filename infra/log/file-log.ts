@@ -62,6 +62,7 @@ export async function openFileLog(options: FileLogOptions): Promise<Log> {
 }
 
 class FileLog implements Log {
+  readonly settleMs = 0
   private readonly options: FileLogOptions
   private readonly files: LogFiles
   private readonly segments: Segment[]

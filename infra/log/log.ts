@@ -1,5 +1,5 @@
 /**
- * The log: named topics with partitions of dense, immutable records. The journal says which of them were folded, in
+ * The log: named topics with partitions of immutable records in order. The journal says which of them were folded, in
  * which order. Three homes stand behind this interface (file, memory, Kafka) and one contract suite runs on all.
  */
 export interface RecordToAppend {
@@ -12,7 +12,7 @@ export interface RecordToAppend {
 export interface LogRecord {
   readonly topic: string
   readonly partition: number
-  /** Dense per partition, from 0 (Kafka: transaction markers may leave gaps). */
+  /** Grows in order from 0; dense but for the gaps that transaction markers leave in Kafka. */
   readonly offset: number
   readonly key: Buffer | null
   readonly value: Buffer | null
@@ -46,6 +46,11 @@ export interface LogReader {
 }
 
 export interface Log {
+  /**
+   * How long after one record of a unit could be read another one of it may still be missing, milliseconds: 0 where a
+   * unit becomes visible at once.
+   */
+  readonly settleMs: number
   /**
    * Appends all records as one unit: after a crash either all of them are there or none. Resolves when they are
    * durable, with the offset each record was given. Units become durable in the order of the calls; several may be

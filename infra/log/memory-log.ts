@@ -2,13 +2,20 @@ import { WeirError } from '#schemas/errors.ts'
 import { ChangeSignal } from './change-signal.ts'
 import type { Log, LogReader, LogRecord, PartitionRange, RecordToAppend, TopicPartition } from './log.ts'
 
+export interface MemoryLogOptions {
+  /** Offsets left out after each unit in every partition it touched, as Kafka's transaction markers do; default 0. */
+  readonly gapAfterUnit?: number
+}
+
 interface Partition extends TopicPartition {
   start: number
+  /** Offset of the next record. */
+  end: number
   readonly records: LogRecord[]
 }
 
 /** The log's twin in memory: the same behaviour, and nothing left when the process ends. */
-export function createMemoryLog(): Log {
+export function createMemoryLog({ gapAfterUnit = 0 }: MemoryLogOptions = {}): Log {
   const partitions = new Map<string, Partition>()
   const change = new ChangeSignal()
   let closed = false
@@ -17,7 +24,7 @@ export function createMemoryLog(): Log {
     const key = `${topic}/${partition}`
     let found = partitions.get(key)
     if (found === undefined) {
-      found = { topic, partition, start: 0, records: [] }
+      found = { topic, partition, start: 0, end: 0, records: [] }
       partitions.set(key, found)
     }
     return found
@@ -28,9 +35,11 @@ export function createMemoryLog(): Log {
   }
 
   return {
+    settleMs: 0,
     append(records) {
       if (closed) return Promise.reject(new WeirError('LOG_CLOSED', 'the log was closed'))
       const offsets = records.map((record) => appendOne(partitionOf(record), record))
+      for (const touched of new Set(records.map(partitionOf))) touched.end += gapAfterUnit
       return Promise.resolve().then(() => {
         if (records.length > 0) change.notify()
         return offsets
@@ -39,12 +48,7 @@ export function createMemoryLog(): Log {
     reader: (from) => createReader(() => partitions.get(`${from.topic}/${from.partition}`), from, refuseClosed),
     async ranges(): Promise<readonly PartitionRange[]> {
       refuseClosed()
-      return [...partitions.values()].map(({ topic, partition, start, records }) => ({
-        topic,
-        partition,
-        start,
-        end: start + records.length,
-      }))
+      return [...partitions.values()].map(({ topic, partition, start, end }) => ({ topic, partition, start, end }))
     },
     changed: (since, signal) => change.after(since, signal),
     async retain(keepFrom) {
@@ -52,8 +56,8 @@ export function createMemoryLog(): Log {
       for (const { topic, partition, offset } of keepFrom) {
         const found = partitions.get(`${topic}/${partition}`)
         if (found === undefined || offset <= found.start) continue
-        found.records.splice(0, offset - found.start)
-        found.start = Math.min(offset, found.start + found.records.length + (offset - found.start))
+        found.records.splice(0, indexAt(found.records, offset))
+        found.start = Math.min(offset, found.end)
       }
     },
     async close() {
@@ -64,7 +68,7 @@ export function createMemoryLog(): Log {
 }
 
 function appendOne(partition: Partition, record: RecordToAppend): number {
-  const offset = partition.start + partition.records.length
+  const offset = partition.end++
   partition.records.push({
     topic: record.topic,
     partition: record.partition,
@@ -90,9 +94,9 @@ function createReader(
       const partition = find()
       if (partition === undefined) return []
       if (position < partition.start) throw positionGone(from, position, partition.start)
-      const at = position - partition.start
+      const at = indexAt(partition.records, position)
       const records = partition.records.slice(at, at + max)
-      position += records.length
+      if (records.length > 0) position = records.at(-1)!.offset + 1
       return records
     },
     seek(offset) {
@@ -100,6 +104,18 @@ function createReader(
     },
     close() {},
   }
+}
+
+/** Place of the first record at or behind an offset. */
+function indexAt(records: readonly LogRecord[], offset: number): number {
+  let low = 0
+  let high = records.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (records[middle]!.offset < offset) low = middle + 1
+    else high = middle
+  }
+  return low
 }
 
 export function positionGone({ topic, partition }: TopicPartition, position: number, start: number): WeirError {

@@ -4,9 +4,10 @@ import { CHANNELS } from '#schemas/transaction.ts'
 import { ACCEPTED, type Decided, NO_HITS, reached, type Scored, type SliceBuffers, type Stage } from '../slice.ts'
 import type { AlertBook } from './alert-book.ts'
 import { alertOf } from './alerts.ts'
-import { type Exploration, explorationDraw } from './exploration.ts'
+import { type Exploration, ExplorationBook, explorationDraw } from './exploration.ts'
 import type { Lists } from './lists.ts'
 import { isJudgement } from './rebuild-book.ts'
+import { type RuleCounts, type RuleFigures, RuleTally } from './rule-tally.ts'
 import type { RuleSet } from './rules/rule-set.ts'
 import { type Threshold, verdictOfScore } from './threshold.ts'
 
@@ -22,6 +23,12 @@ export interface Policy {
 export interface Decide extends Stage<Scored, Decided> {
   setPolicy(policy: Policy): void
   policy(): Policy
+  /** Every rule of the file in force and what came of it; by the journal's clock. */
+  rules(clock: number): readonly RuleFigures[]
+  /** What was let through today; rebuilt after a restart from what was committed. */
+  readonly exploration: ExplorationBook
+  /** Whether anything is ever let through, so that there is something to rebuild. */
+  exploresDeclined(): boolean
 }
 
 const NONE = VERDICTS.indexOf('none')
@@ -37,6 +44,9 @@ const ECOM = CHANNELS.indexOf('ECOM')
  */
 export function createDecide(first: Policy, book: AlertBook, specHash: string): Decide {
   let policy = first
+  const tally = new RuleTally()
+  const exploration = new ExplorationBook()
+  tally.use(first.rules)
 
   function decide(slice: Scored): Decided {
     slice.rulesVersion = policy.rules.version
@@ -61,15 +71,14 @@ export function createDecide(first: Policy, book: AlertBook, specHash: string): 
   }
 
   function verdictOf(slice: SliceBuffers, row: number): number {
-    const byRules = applyRules(policy.rules, slice, row)
+    const byRules = applyRules(policy.rules, slice, row, tally.counts)
     const byLists = policy.lists.isEmpty ? null : applyLists(policy.lists, slice, row)
     const byScore = applyScore(slice, row)
-    if (byLists === DECLINE || byLists === APPROVE) return byLists
-    const hardest = Math.max(byRules, byLists ?? APPROVE, byScore)
+    const hardest = withLists(Math.max(byRules, byScore), byLists)
     // Where a list has spoken or no model has, the verdict is not the score's to try out.
     const isFixed = byLists !== null || Number.isNaN(slice.score[row]!)
     if (policy.exploration === null || isFixed) return hardest
-    return explore(policy.exploration, slice, row, hardest, byScore)
+    return explore(policy.exploration, exploration, slice, row, hardest, byScore)
   }
 
   function applyScore(slice: SliceBuffers, row: number): number {
@@ -84,17 +93,36 @@ export function createDecide(first: Policy, book: AlertBook, specHash: string): 
   return Object.assign(decide, {
     setPolicy(next: Policy): void {
       policy = next
+      tally.use(next.rules)
     },
     policy: (): Policy => policy,
+    rules: (clock: number): readonly RuleFigures[] => tally.figures(clock),
+    exploration,
+    exploresDeclined: (): boolean => (policy.exploration?.approveShare ?? 0) > 0,
   })
 }
 
-/** The hardest action of the live rules that match; hits of live and shadow rules are noted. */
-function applyRules({ rules }: RuleSet, slice: SliceBuffers, row: number): number {
+/** A block or allow entry has the last word, whatever else is asked for; a watch entry is one voice among the others. */
+export function withLists(verdict: number, byLists: number | null): number {
+  if (byLists === DECLINE || byLists === APPROVE) return byLists
+  return Math.max(verdict, byLists ?? APPROVE)
+}
+
+/** The hardest action of the live rules that match; hits of live and shadow rules are noted, and counted where asked. */
+export function applyRules(
+  { rules }: RuleSet,
+  slice: SliceBuffers,
+  row: number,
+  counts: readonly RuleCounts[] | null,
+): number {
   let hardest = APPROVE
   for (let i = 0; i < rules.length; i++) {
     const rule = rules[i]!
-    if (slice.clock >= rule.expiresMs || isWarming(rule.counters, slice, row) || !rule.when(slice, row)) continue
+    if (slice.clock >= rule.expiresMs) continue
+    const warming = rule.counters.length > 0 && isWarming(rule.counters, slice, row)
+    const matches = warming ? false : rule.when(slice, row)
+    if (counts !== null) count(counts[i]!, warming, matches)
+    if (matches !== true) continue
     if (!rule.isLive) {
       slice.shadowHits[row] = slice.shadowHits[row] === NO_HITS ? rule.hit : [...slice.shadowHits[row]!, rule.id]
       continue
@@ -103,6 +131,13 @@ function applyRules({ rules }: RuleSet, slice: SliceBuffers, row: number): numbe
     if (rule.action > hardest) hardest = rule.action
   }
   return hardest
+}
+
+function count(counts: RuleCounts, warming: boolean, matches: boolean | null): void {
+  if (counts.isWarming !== warming) counts.isWarming = warming
+  if (matches === true) counts.hits++
+  else if (matches === null) counts.unknown++
+  else if (warming) counts.warming++
 }
 
 /** A rule does not match before each of its counters has seen one whole window. */
@@ -115,7 +150,7 @@ function isWarming(counters: readonly number[], slice: SliceBuffers, row: number
 }
 
 /** Decline for a block, approve for an allow, review for a watch entry; null where no list speaks. */
-function applyLists(lists: Lists, slice: SliceBuffers, row: number): number | null {
+export function applyLists(lists: Lists, slice: SliceBuffers, row: number): number | null {
   const blocked = lists.hits('block', slice, row)
   const allowed = lists.hits('allow', slice, row)
   const watched = lists.hits('watch', slice, row)
@@ -124,15 +159,18 @@ function applyLists(lists: Lists, slice: SliceBuffers, row: number): number | nu
   return blocked !== NO_HITS ? DECLINE : allowed !== NO_HITS ? APPROVE : REVIEW
 }
 
-function explore(exploration: Exploration, slice: SliceBuffers, row: number, verdict: number, byScore: number): number {
-  const { reviewShare, approveShare, approveAmountMax, seed } = exploration
-  const isDeclinedByScore =
-    verdict === DECLINE &&
-    byScore === DECLINE &&
-    slice.ruleHits[row] === NO_HITS &&
-    slice.events.amount_base[row]! <= approveAmountMax
+function explore(
+  { reviewShare, approveShare, lossMaxPerDay, seed }: Exploration,
+  book: ExplorationBook,
+  slice: SliceBuffers,
+  row: number,
+  verdict: number,
+  byScore: number,
+): number {
+  const isDeclinedByScore = verdict === DECLINE && byScore === DECLINE && slice.ruleHits[row] === NO_HITS
   const share = verdict === APPROVE ? reviewShare : isDeclinedByScore ? approveShare : 0
   if (share === 0 || explorationDraw(seed, slice.events.text.transaction_id[row]!) >= share) return verdict
+  if (isDeclinedByScore && !book.take(slice.clock, slice.events.amount_base[row]!, lossMaxPerDay)) return verdict
   slice.explored[row] = share
   return verdict === APPROVE ? REVIEW : APPROVE
 }

@@ -6,7 +6,7 @@ import { openFileLog } from '#infra/log/file-log.ts'
 import { logContract } from './log-suite.ts'
 
 // Small segments, so that every test crosses several files.
-logContract('file', async () => {
+logContract('file', { offsets: 'dense' }, async () => {
   const folder = await mkdtemp(join(tmpdir(), 'weir-log-'))
   return {
     open: () => openFileLog({ folder, segmentBytesMax: 20_000, retentionMs: 0, clock: wallClock }),

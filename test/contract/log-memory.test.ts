@@ -3,7 +3,10 @@ import { test } from 'node:test'
 import { createMemoryLog } from '#infra/log/memory-log.ts'
 import { logContract } from './log-suite.ts'
 
-logContract('memory', async () => ({ open: async () => createMemoryLog(), dispose: async () => {} }))
+logContract('memory', { offsets: 'dense' }, async () => ({
+  open: async () => createMemoryLog(),
+  dispose: async () => {},
+}))
 
 test('a position that retention has passed is an error, never a silent reset', async () => {
   const log = createMemoryLog()

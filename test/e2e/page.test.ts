@@ -19,6 +19,7 @@ describe('the live page in a real browser', { skip: skipWithoutBrowser() }, () =
     app = await createApi({
       ports: fakePorts({ live: () => figuresOf() }),
       token: 'page-token',
+      tokenName: 'api.token',
       webFolder: WEB,
       scoreTimeoutMs: 100,
       bodyBytesMax: 1_000_000,

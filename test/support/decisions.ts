@@ -1,6 +1,7 @@
-import type { Alert, Decision } from '#schemas/decision.ts'
+import fc from 'fast-check'
+import { type Alert, type Decision, VERDICTS } from '#schemas/decision.ts'
 import type { Transaction } from '#schemas/transaction.ts'
-import { transactionOf } from './transactions.ts'
+import { anyTransaction, transactionOf } from './transactions.ts'
 
 /** An approved authorization; what a test is about is given. */
 export function decisionOf(fields: Partial<Decision> = {}, transaction: Partial<Transaction> = {}): Decision {
@@ -58,3 +59,27 @@ export function alertOf(fields: Partial<Alert> = {}): Alert {
     ...fields,
   }
 }
+
+const anyHits = fc.array(fc.string(), { maxLength: 5 })
+const anyShare = fc.option(fc.float({ min: 0, max: 1, noNaN: true }))
+
+/** Any decision that the schema allows. */
+export const anyDecision: fc.Arbitrary<Decision> = fc.record({
+  transaction: anyTransaction,
+  line: fc.integer({ min: 0, max: 2 ** 50 }),
+  index: fc.integer({ min: 0, max: 1_000_000 }),
+  amount_base: fc.integer({ min: -(2 ** 50), max: 2 ** 50 }),
+  score: anyShare,
+  threshold: anyShare,
+  verdict: fc.constantFrom(...VERDICTS),
+  rule_hits: anyHits,
+  shadow_hits: anyHits,
+  list_hits: anyHits,
+  model_version: fc.string(),
+  rules_version: fc.string(),
+  spec_hash: fc.string(),
+  input_hash: fc.string(),
+  degraded: fc.string({ unit: 'grapheme', maxLength: 300 }),
+  explored: anyShare,
+  scored_at: fc.integer({ min: 0, max: 4e12 }),
+})

@@ -33,7 +33,12 @@ export interface MemoryPath {
 }
 
 export interface MemoryPathOptions
-  extends Partial<Pick<EngineDeps, 'deadLettersInARowMax' | 'heartbeatMs' | 'applyControl' | 'onSlice'>> {
+  extends Partial<
+    Pick<
+      EngineDeps,
+      'deadLettersInARowMax' | 'heartbeatMs' | 'isWatched' | 'onTerm' | 'isAtomic' | 'applyControl' | 'onSlice'
+    >
+  > {
   readonly rowsMax?: number
   readonly log?: Log
   readonly path?: (path: Path) => Path
@@ -63,6 +68,8 @@ export function createMemoryPath(options: MemoryPathOptions = {}): MemoryPath {
     positions,
     inputTopics: [DEFAULT_TOPICS.transactions, DEFAULT_TOPICS.labels],
     intakePartition: INTAKE,
+    partitionsEveryMs: 0,
+    clock,
     peekTime: createPeekTime(runtime.codec, DEFAULT_TOPICS.labels),
     rowsMax,
   })
@@ -81,6 +88,9 @@ export function createMemoryPath(options: MemoryPathOptions = {}): MemoryPath {
       aheadMs: 86_400_000,
       deadLettersInARowMax: options.deadLettersInARowMax ?? 1_000,
       heartbeatMs: options.heartbeatMs ?? 60_000,
+      isWatched: options.isWatched ?? false,
+      isAtomic: options.isAtomic ?? true,
+      onTerm: options.onTerm ?? (async () => {}),
       applyControl: options.applyControl ?? ((control) => runtime.apply(control)),
       onSlice: options.onSlice ?? (() => {}),
       onDurable: () => {},

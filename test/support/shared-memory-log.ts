@@ -10,6 +10,9 @@ import { WeirError } from '#schemas/errors.ts'
 export class SharedMemory {
   private readonly log = createMemoryLog({ gapAfterUnit: 1 })
   private epoch = 0
+  private lossy: string | null = null
+  /** Whether something was lost. */
+  hasLost = false
 
   /** One process's connection. */
   connect(): SharedLog {
@@ -17,6 +20,11 @@ export class SharedMemory {
     let own = 0
     const append = async (records: readonly RecordToAppend[]): Promise<readonly number[]> => {
       if (own !== this.epoch) throw new WeirError('LOG_FENCED', 'another process writes')
+      if (records.some(({ topic }) => topic === this.lossy)) {
+        this.hasLost = true
+        // Never answered, as by a process that was killed meanwhile.
+        return await new Promise(() => {})
+      }
       return await log.append(records)
     }
     return {
@@ -26,6 +34,7 @@ export class SharedMemory {
       partitions: () => 1,
       take: async () => {
         own = ++this.epoch
+        this.lossy = null
       },
       reader: (from) => log.reader(from),
       ranges: () => log.ranges(),
@@ -33,6 +42,11 @@ export class SharedMemory {
       retain: (from) => log.retain(from),
       close: async () => {},
     }
+  }
+
+  /** What the writer of now appends to a topic from here on is lost; the next writer's is not. */
+  lose(topic: string): void {
+    this.lossy = topic
   }
 
   /** Input as other producers write it. */

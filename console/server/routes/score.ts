@@ -4,7 +4,7 @@ import { WeirError } from '#schemas/errors.ts'
 import { parseTransaction } from '#schemas/json-input.ts'
 import type { ServicePorts } from '../ports.ts'
 
-/** `POST /v1/score`: one transaction in, its durable decision out. */
+/** `POST /v1/score`: one transaction in, its durable decision out; `provisional: true` where that is still on its way. */
 export function registerScore(app: FastifyInstance, ports: ServicePorts, timeoutMs: number): void {
   app.post('/v1/score', async (request, reply) => {
     const parsed = parseTransaction(withTime(request.body, ports))
@@ -30,6 +30,8 @@ function sendAnswer(reply: FastifyReply, answer: ScoreAnswer): FastifyReply {
         .code(429)
         .header('Retry-After', '1')
         .send({ code: 'BUSY', message: 'more is waiting than can be taken; nothing was kept, try again' })
+    case 'provisional':
+      return reply.send({ ...answer.decision, score: null, provisional: true })
     case 'late':
       return reply.code(504).send({
         code: 'TIMEOUT',

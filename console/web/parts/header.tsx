@@ -1,3 +1,4 @@
+import type { LiveFigures } from '#console/server/live.ts'
 import { streamTime } from '../format.ts'
 import { connection, figures, helpShown } from '../state.ts'
 
@@ -34,7 +35,7 @@ export function Header() {
         </div>
         <div>
           <dt>rules</dt>
-          <dd>{now === null ? '–' : `${now.rules.live} live, ${now.rules.shadow} shadow`}</dd>
+          <dd>{now === null ? '–' : rulesText(now.rules)}</dd>
         </div>
       </dl>
       <span class={`state ${connection.value}`} role="status">
@@ -51,4 +52,10 @@ export function Header() {
       </button>
     </header>
   )
+}
+
+/** Rules that do not match, yet or any more, are said only where there are some. */
+function rulesText({ live, shadow, warming, expired }: LiveFigures['rules']): string {
+  const asleep = [warming > 0 ? `, ${warming} warming` : '', expired > 0 ? `, ${expired} expired` : ''].join('')
+  return `${live} live, ${shadow} shadow${asleep}`
 }

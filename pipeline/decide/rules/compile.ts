@@ -8,17 +8,30 @@ import {
   counterName,
 } from '#schemas/counter.ts'
 import { CHANNELS, ENTRY_MODES, TEXT_FIELDS, TRANSACTION_KINDS, type TextField } from '#schemas/transaction.ts'
-import type { SliceBuffers } from '../../slice.ts'
 import type { Lists } from '../lists.ts'
-import { type CompareOp, ExpressionError, type Node } from './ast.ts'
+import { type ArithmeticOp, type CompareOp, ExpressionError, type Node } from './ast.ts'
+import {
+  ARITHMETIC,
+  bothOf,
+  COMPARE,
+  eitherOf,
+  negationOf,
+  type Read,
+  type Truth,
+  typeOfArithmetic,
+} from './operators.ts'
 
-/** A compiled expression: reads a row, allocates nothing. */
-export type Read<T> = (slice: SliceBuffers, row: number) => T
-
+/**
+ * Numbers and durations are NaN where they are missing: a signal that was not sent, a score that no model gave, a ratio
+ * to nothing. Texts and the flag of an event always have a value, an empty text being one.
+ */
 export type Compiled =
   | { readonly type: 'number'; readonly read: Read<number> }
-  | { readonly type: 'boolean'; readonly read: Read<boolean> }
+  /** Milliseconds. */
+  | { readonly type: 'duration'; readonly read: Read<number> }
+  | { readonly type: 'boolean'; readonly read: Read<Truth> }
   | { readonly type: 'text'; readonly read: Read<string> }
+type Quantity = Extract<Compiled, { type: 'number' | 'duration' }>
 
 /** What names in an expression may refer to. */
 export interface Scope {
@@ -33,7 +46,8 @@ export interface Scope {
 export const MINOR_IN_MAJOR = 100
 
 /**
- * Checks the types of an expression and turns it into closures over the slice's columns.
+ * Checks the types of an expression and turns it into closures over the slice's columns. What needs a missing number is
+ * unknown, and a condition is known in spite of one only if no value could change it (Kleene's three-valued logic).
  *
  * @throws ExpressionError naming what was found and what is expected
  */
@@ -42,7 +56,7 @@ export function compile(node: Node, scope: Scope): Compiled {
     case 'number':
       return numberOf(() => node.value)
     case 'duration':
-      return numberOf(() => node.ms)
+      return { type: 'duration', read: () => node.ms }
     case 'text':
       return { type: 'text', read: () => node.value }
     case 'boolean':
@@ -69,7 +83,7 @@ export function compile(node: Node, scope: Scope): Compiled {
 }
 
 /** @throws ExpressionError unless the expression is a condition */
-export function compileCondition(node: Node, scope: Scope): Read<boolean> {
+export function compileCondition(node: Node, scope: Scope): Read<Truth> {
   return asBoolean(node, scope)
 }
 
@@ -166,115 +180,100 @@ const WINDOW_MS_MAX = 30 * 86_400_000
 function compileUnary(node: Extract<Node, { kind: 'unary' }>, scope: Scope): Compiled {
   if (node.op === 'not') {
     const operand = asBoolean(node.operand, scope)
-    return booleanOf((slice, row) => !operand(slice, row))
+    return booleanOf(negationOf(operand))
   }
-  const operand = asNumber(node.operand, scope)
-  return numberOf((slice, row) => -operand(slice, row))
+  const { type, read } = asQuantity(node.operand, scope)
+  return { type, read: (slice, row) => -read(slice, row) }
 }
 
 function compileBinary(node: Extract<Node, { kind: 'binary' }>, scope: Scope): Compiled {
-  const { op } = node
+  const { op, left, right } = node
   switch (op) {
-    case 'and': {
-      const [left, right] = [asBoolean(node.left, scope), asBoolean(node.right, scope)]
-      return booleanOf((slice, row) => left(slice, row) && right(slice, row))
-    }
-    case 'or': {
-      const [left, right] = [asBoolean(node.left, scope), asBoolean(node.right, scope)]
-      return booleanOf((slice, row) => left(slice, row) || right(slice, row))
-    }
+    case 'and':
+      return booleanOf(bothOf(asBoolean(left, scope), asBoolean(right, scope)))
+    case 'or':
+      return booleanOf(eitherOf(asBoolean(left, scope), asBoolean(right, scope)))
     case '<':
     case '<=':
     case '>':
     case '>=':
     case '==':
     case '!=':
-      return compileComparison(op, node.left, node.right, scope)
+      return compileComparison(op, left, right, scope)
     case '+':
     case '-':
     case '*':
     case '/':
     case '%':
-      return numberOf(ARITHMETIC[op](asNumber(node.left, scope), asNumber(node.right, scope)))
+      return compileArithmetic(op, left, right, scope)
   }
 }
 
-const ARITHMETIC = {
-  '+':
-    (a: Read<number>, b: Read<number>): Read<number> =>
-    (slice, row) =>
-      a(slice, row) + b(slice, row),
-  '-':
-    (a: Read<number>, b: Read<number>): Read<number> =>
-    (slice, row) =>
-      a(slice, row) - b(slice, row),
-  '*':
-    (a: Read<number>, b: Read<number>): Read<number> =>
-    (slice, row) =>
-      a(slice, row) * b(slice, row),
-  '/':
-    (a: Read<number>, b: Read<number>): Read<number> =>
-    (slice, row) =>
-      a(slice, row) / b(slice, row),
-  '%':
-    (a: Read<number>, b: Read<number>): Read<number> =>
-    (slice, row) =>
-      a(slice, row) % b(slice, row),
-} as const
+function compileArithmetic(op: ArithmeticOp, leftNode: Node, rightNode: Node, scope: Scope): Compiled {
+  const left = asQuantity(leftNode, scope)
+  const right = asQuantity(rightNode, scope)
+  const type = typeOfArithmetic(op, left.type, right.type)
+  if (type !== null) return { type, read: ARITHMETIC[op](left.read, right.read) }
+  throw new ExpressionError(
+    rightNode.at,
+    `cannot compute ${left.type} ${op} ${right.type}`,
+    'A duration goes with durations, or is multiplied or divided by a number.',
+  )
+}
 
 function compileComparison(op: CompareOp, leftNode: Node, rightNode: Node, scope: Scope): Compiled {
   const left = compile(leftNode, scope)
   const right = compile(rightNode, scope)
-  if (left.type === 'number' && right.type === 'number') return booleanOf(COMPARE[op](left.read, right.read))
-  if (left.type === right.type && (op === '==' || op === '!=')) {
-    const [a, b] = [left.read as Read<unknown>, right.read as Read<unknown>]
-    return booleanOf(op === '==' ? (s, r) => a(s, r) === b(s, r) : (s, r) => a(s, r) !== b(s, r))
+  if (isQuantity(left) && isQuantity(right) && left.type === right.type) {
+    return booleanOf(COMPARE[op](left.read, right.read))
   }
-  const fix = left.type === right.type ? 'Only numbers have an order.' : 'Both sides must be of one type.'
+  if (op === '==' || op === '!=') {
+    const isEqual = op === '=='
+    if (left.type === 'text' && right.type === 'text') {
+      const [a, b] = [left.read, right.read]
+      return booleanOf((slice, row) => (a(slice, row) === b(slice, row)) === isEqual)
+    }
+    if (left.type === 'boolean' && right.type === 'boolean') {
+      const [a, b] = [left.read, right.read]
+      return booleanOf((slice, row) => {
+        const x = a(slice, row)
+        const y = b(slice, row)
+        return x === null || y === null ? null : (x === y) === isEqual
+      })
+    }
+  }
+  const fix = left.type === right.type ? 'Only numbers and durations have an order.' : 'Both sides must be of one type.'
   throw new ExpressionError(rightNode.at, `cannot compare ${left.type} ${op} ${right.type}`, fix)
 }
 
-const COMPARE = {
-  '<':
-    (a: Read<number>, b: Read<number>): Read<boolean> =>
-    (slice, row) =>
-      a(slice, row) < b(slice, row),
-  '<=':
-    (a: Read<number>, b: Read<number>): Read<boolean> =>
-    (slice, row) =>
-      a(slice, row) <= b(slice, row),
-  '>':
-    (a: Read<number>, b: Read<number>): Read<boolean> =>
-    (slice, row) =>
-      a(slice, row) > b(slice, row),
-  '>=':
-    (a: Read<number>, b: Read<number>): Read<boolean> =>
-    (slice, row) =>
-      a(slice, row) >= b(slice, row),
-  '==':
-    (a: Read<number>, b: Read<number>): Read<boolean> =>
-    (slice, row) =>
-      a(slice, row) === b(slice, row),
-  '!=':
-    (a: Read<number>, b: Read<number>): Read<boolean> =>
-    (slice, row) =>
-      a(slice, row) !== b(slice, row),
-} as const
-
 function compileIn(node: Extract<Node, { kind: 'in' }>, scope: Scope): Compiled {
   const operand = compile(node.operand, scope)
-  const items = node.items.map((item) => {
-    if (item.kind === 'text' && operand.type === 'text') return item.value
-    if (item.kind === 'number' && operand.type === 'number') return item.value
-    throw new ExpressionError(
-      item.at,
-      `expected a ${operand.type} constant`,
-      'All items must be of the type on the left.',
-    )
-  })
+  const { negated } = node
+  const items = node.items.map((item) => constantOf(item, operand.type))
   const set = new Set<string | number>(items)
-  const read = operand.read as Read<string | number>
-  return booleanOf((slice, row) => set.has(read(slice, row)) !== node.negated)
+  switch (operand.type) {
+    case 'text':
+      return booleanOf((slice, row) => set.has(operand.read(slice, row)) !== negated)
+    case 'number':
+    case 'duration':
+      return booleanOf((slice, row) => {
+        const value = operand.read(slice, row)
+        return value !== value ? null : set.has(value) !== negated
+      })
+    case 'boolean':
+      throw new ExpressionError(
+        node.operand.at,
+        "a condition is not looked up with 'in'",
+        "Write it as it is, or 'not' before it.",
+      )
+  }
+}
+
+function constantOf(item: Node, type: Compiled['type']): string | number {
+  if (item.kind === 'text' && type === 'text') return item.value
+  if (item.kind === 'number' && type === 'number') return item.value
+  if (item.kind === 'duration' && type === 'duration') return item.ms
+  throw new ExpressionError(item.at, `expected a ${type} constant`, 'All items must be of the type on the left.')
 }
 
 function compileCall(node: Extract<Node, { kind: 'call' }>, scope: Scope): Compiled {
@@ -285,14 +284,17 @@ function compileCall(node: Extract<Node, { kind: 'call' }>, scope: Scope): Compi
   }
   switch (name) {
     case 'abs': {
-      const value = asNumber(take(1)[0]!, scope)
-      return numberOf((slice, row) => Math.abs(value(slice, row)))
+      const { type, read } = asQuantity(take(1)[0]!, scope)
+      return { type, read: (slice, row) => Math.abs(read(slice, row)) }
     }
     case 'min':
     case 'max': {
-      const [a, b] = take(2).map((arg) => asNumber(arg, scope)) as [Read<number>, Read<number>]
+      const [a, b] = take(2).map((arg) => asQuantity(arg, scope)) as [Quantity, Quantity]
+      if (a.type !== b.type) {
+        throw new ExpressionError(args[1]!.at, `${name}() of ${a.type} and ${b.type}`, 'Both must be of one type.')
+      }
       const pick = name === 'min' ? Math.min : Math.max
-      return numberOf((slice, row) => pick(a(slice, row), b(slice, row)))
+      return { type: a.type, read: (slice, row) => pick(a.read(slice, row), b.read(slice, row)) }
     }
     case 'starts_with': {
       const [text, start] = take(2).map((arg) => asText(arg, scope)) as [Read<string>, Read<string>]
@@ -311,10 +313,14 @@ function compileCall(node: Extract<Node, { kind: 'call' }>, scope: Scope): Compi
 
 const FUNCTIONS = ['abs', 'min', 'max', 'starts_with', 'count', 'sum', 'distinct_cards', 'distinct_merchants'] as const
 
-function asNumber(node: Node, scope: Scope): Read<number> {
+function asQuantity(node: Node, scope: Scope): Quantity {
   const compiled = compile(node, scope)
-  if (compiled.type === 'number') return compiled.read
+  if (isQuantity(compiled)) return compiled
   throw new ExpressionError(node.at, `expected a number, found ${compiled.type}`)
+}
+
+function isQuantity(compiled: Compiled): compiled is Quantity {
+  return compiled.type === 'number' || compiled.type === 'duration'
 }
 
 function asText(node: Node, scope: Scope): Read<string> {
@@ -323,7 +329,7 @@ function asText(node: Node, scope: Scope): Read<string> {
   throw new ExpressionError(node.at, `expected text, found ${compiled.type}`)
 }
 
-function asBoolean(node: Node, scope: Scope): Read<boolean> {
+function asBoolean(node: Node, scope: Scope): Read<Truth> {
   const compiled = compile(node, scope)
   if (compiled.type === 'boolean') return compiled.read
   throw new ExpressionError(
@@ -337,6 +343,6 @@ function numberOf(read: Read<number>): Compiled {
   return { type: 'number', read }
 }
 
-function booleanOf(read: Read<boolean>): Compiled {
+function booleanOf(read: Read<Truth>): Compiled {
   return { type: 'boolean', read }
 }

@@ -8,7 +8,8 @@ import { messageOf, WeirError } from '#schemas/errors.ts'
 import type { SliceBuffers } from '../../slice.ts'
 import type { Lists } from '../lists.ts'
 import { ExpressionError, type Node } from './ast.ts'
-import { type Compiled, compile, compileCondition, type Read } from './compile.ts'
+import { type Compiled, compile, compileCondition } from './compile.ts'
+import type { Read, Truth } from './operators.ts'
 import { parseExpression } from './parse.ts'
 import { placeInScalar } from './place.ts'
 
@@ -31,7 +32,8 @@ const ruleShape = z.strictObject({
 })
 const fileShape = z.strictObject({ version: z.literal(1), rules: z.array(ruleShape).max(RULES_MAX) })
 
-export interface Rule {
+/** What a rule says of itself. */
+export interface RuleHead {
   readonly id: string
   /** Index in VERDICTS. */
   readonly action: number
@@ -40,7 +42,11 @@ export interface Rule {
   readonly isLive: boolean
   /** Epoch milliseconds; Infinity: never. */
   readonly expiresMs: number
-  readonly when: Read<boolean>
+}
+
+export interface Rule extends RuleHead {
+  /** Null where it cannot be told: then the rule does not match. */
+  readonly when: Read<Truth>
   /** Counters that must have warmed up before the rule may match. */
   readonly counters: readonly number[]
   /** The text with the row's values. */
@@ -57,7 +63,7 @@ export interface RuleSet {
   readonly rules: readonly Rule[]
   readonly counters: readonly CounterSpec[]
   /** Rules left out because the feature spec lacks what they need. */
-  readonly skipped: readonly string[]
+  readonly skipped: readonly RuleHead[]
 }
 
 export interface RulesContext {
@@ -96,17 +102,17 @@ export function compileRules(text: string, file: string, context: RulesContext):
     })
   }
   const counters: CounterSpec[] = []
-  const skipped: string[] = []
+  const skipped: RuleHead[] = []
   const rules: Rule[] = []
   for (const [i, rule] of parsed.data.rules.entries()) {
-    if (rule.specs !== undefined && !rule.specs.includes(context.layout.specName)) {
-      skipped.push(rule.id)
-      continue
-    }
     const place = (field: string) => (offset: number) =>
       placed(document.getIn(['rules', i, field], true) as YamlNode, offset)
-    if (rules.some(({ id }) => id === rule.id)) {
+    if ([...rules, ...skipped].some(({ id }) => id === rule.id)) {
       throw new WeirError('RULES_INVALID', `two rules have the id ${rule.id}`, { where: place('id')(0) })
+    }
+    if (rule.specs !== undefined && !rule.specs.includes(context.layout.specName)) {
+      skipped.push(headOf(rule))
+      continue
     }
     rules.push(compileRule(rule, counters, context, place('when'), place('text')))
   }
@@ -138,16 +144,22 @@ function compileRule(
     return { read: compileCondition(node, scope), counters: countersIn(node, counters, scope) }
   })
   return {
-    id: rule.id,
-    action: VERDICTS.indexOf(rule.action),
-    reason: rule.reason,
-    owner: rule.owner,
-    isLive: rule.mode === 'live',
-    expiresMs: rule.expires === undefined ? Number.POSITIVE_INFINITY : Date.parse(rule.expires),
+    ...headOf(rule),
     when: when.read,
     counters: when.counters,
     say: located(rule.id, placeText, () => compileText(rule.text, scope)),
     hit: [rule.id],
+  }
+}
+
+function headOf({ id, action, reason, owner, mode, expires }: z.infer<typeof ruleShape>): RuleHead {
+  return {
+    id,
+    action: VERDICTS.indexOf(action),
+    reason,
+    owner,
+    isLive: mode === 'live',
+    expiresMs: expires === undefined ? Number.POSITIVE_INFINITY : Date.parse(expires),
   }
 }
 
@@ -215,5 +227,7 @@ function compileText(text: string, scope: Parameters<typeof compile>[1]): (slice
 
 function say(part: Compiled, slice: SliceBuffers, row: number): string {
   const value = part.read(slice, row)
-  return typeof value === 'number' ? String(Number(value.toFixed(2))) : String(value)
+  if (value === null || Number.isNaN(value)) return 'unknown'
+  if (typeof value !== 'number') return String(value)
+  return part.type === 'duration' ? `${Number((value / 1_000).toFixed(2))} s` : String(Number(value.toFixed(2)))
 }

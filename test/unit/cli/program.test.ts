@@ -20,6 +20,7 @@ const COMMANDS = [
   'models',
   'query',
   'replay',
+  'schemas',
   'doctor',
   'bench',
 ]

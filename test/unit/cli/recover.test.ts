@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { recover } from '#cli/service.ts'
+import { recover } from '#cli/recover.ts'
 import { dataPaths } from '#infra/data-folder.ts'
 import { Positions } from '#pipeline/journal.ts'
 import { SliceBuffers } from '#pipeline/slice.ts'
@@ -44,7 +44,7 @@ test('after a restart an alert that was judged is closed, and one that was not i
     await Promise.all(
       batch.map(({ topic, value }) => {
         return new Promise((settle, fail) => {
-          assert.ok(live.intake.push({ topic, value, waiter: { settle, fail } }))
+          assert.ok(live.intake.push({ topic, key: '', value, waiter: { settle, fail } }))
         })
       }),
     )

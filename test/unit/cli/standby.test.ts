@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { SharedLog } from '#cli/open-log.ts'
 import { Follower } from '#cli/recover.ts'
-import { expectOwnTerm, isStillOwner, standBy } from '#cli/standby.ts'
+import { expectOwnTerm, isStillOwner, outputsOf, standBy } from '#cli/standby.ts'
 import { dataPaths } from '#infra/data-folder.ts'
 import { createLogger } from '#infra/logger.ts'
 import { SliceBuffers } from '#pipeline/slice.ts'
@@ -26,12 +26,22 @@ class Member {
   /** As the standby reads it; tests move it on. */
   nowMs = 0
 
-  constructor(memory: SharedMemory, owner: string) {
+  constructor(memory: SharedMemory, owner: string, mode: 'exact' | 'at-least-once' = 'exact') {
     this.log = memory.connect()
     this.owner = owner
-    this.path = createMemoryPath({ log: this.log, isWatched: true, heartbeatMs: 5 })
+    this.path = createMemoryPath({
+      log: this.log,
+      isWatched: true,
+      heartbeatMs: 5,
+      isAtomic: mode === 'exact',
+      onTerm: async () => {
+        const { held } = this.follower
+        if (held !== null) await this.path.engine.appendOutputs(await outputsOf(this.path.runtime.path, held))
+      },
+    })
     const { runtime, positions } = this.path
-    const config = defaultConfig('/nowhere')
+    const plain = defaultConfig('/nowhere')
+    const config = { ...plain, log: { ...plain.log, home: 'kafka' as const }, kafka: { ...plain.kafka, mode } }
     const slice = new SliceBuffers(64, runtime.layout)
     this.follower = new Follower({ config, paths: dataPaths(config), log: this.log, runtime, positions, slice })
   }
@@ -176,4 +186,39 @@ test('a line that came between the fence and the own term ends the take-over', a
   await assert.rejects(expectOwnTerm(first.log, codec, journal, { line: 0, term: 2, owner: 'b' }), {
     code: 'LOG_FENCED',
   })
+})
+
+test('at least once: what a crash kept from being sent is sent by the next one, byte for byte', async () => {
+  const memory = new SharedMemory()
+  const whole = new Member(memory, 'a', 'at-least-once')
+  await whole.standBy()
+  await whole.decide()
+  await memory.produce(input('t0', 't1'))
+  await whole.decisions(2)
+  // From here on its decisions are lost between the journal and the topic.
+  memory.lose(TOPICS.decisions)
+  await memory.produce(input('t2', 't3'))
+  const { engine } = whole.path
+  while (engine.nextLine < 3 || !memory.hasLost) await nextTurn()
+  whole.giveUp()
+
+  const next = new Member(memory, 'b', 'at-least-once')
+  const standing = next.standBy(1_000)
+  while (next.follower.standing.nextLine < engine.nextLine) await nextTurn()
+  next.nowMs = 5_000
+  assert.equal(await standing, true)
+  const deciding = await next.decide()
+  assert.deepEqual((await next.decisions(4)).sort(), ['t0', 't1', 't2', 't3'])
+  assert.equal(next.path.runtime.memory.hash(), whole.path.runtime.memory.hash())
+  await deciding.stop()
+})
+
+test('at least once: a line that the frozen owner still got in makes a term void, and the next one is taken behind it', async () => {
+  const memory = new SharedMemory()
+  const first = new Member(memory, 'a')
+  await first.standBy()
+  await first.log.append([termLine(0, 1, 'a'), termLine(0, 2, 'b'), termLine(1, 3, 'b')])
+  const second = new Member(memory, 'b')
+  await second.follower.follow({ signal: new AbortController().signal })
+  assert.deepEqual(second.follower.standing, { nextLine: 2, term: 3, clock: NOW_MS })
 })

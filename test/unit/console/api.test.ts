@@ -15,6 +15,7 @@ async function call(request: InjectOptions, ports: Partial<ServicePorts> = {}): 
   const app = await createApi({
     ports: fakePorts(ports),
     token: 'secret',
+    tokenName: 'api.token',
     webFolder: null,
     scoreTimeoutMs: 100,
     bodyBytesMax: 1_000_000,
@@ -144,4 +145,115 @@ test('errors keep their code and get a fitting status', async () => {
 test('an unready service says so', async () => {
   const answer = await call({ url: '/readyz' }, { health: () => ({ ok: false, problems: ['ClickHouse is away'] }) })
   assert.deepEqual([answer.statusCode, answer.json<{ problems: string[] }>().problems], [503, ['ClickHouse is away']])
+})
+
+test('a provisional answer says that it is one', async () => {
+  const decision = {
+    transaction_id: 't1',
+    amount_base: 1_000,
+    verdict: 'review',
+    rule_hits: ['big'],
+    shadow_hits: [],
+    list_hits: [],
+    rules_version: 'r1',
+  } as const
+  const answer = await score(transactionOf(), { score: async () => ({ kind: 'provisional', decision }) })
+  assert.equal(answer.statusCode, 200)
+  assert.deepEqual(answer.json(), { ...decision, score: null, provisional: true })
+})
+
+test('the rules in force are told with what came of them', async () => {
+  const rule = {
+    name: 'big',
+    mode: 'live',
+    action: 'review',
+    reason: 'BIG',
+    owner: 'desk',
+    expires: null,
+    state: 'warming',
+    hits: 3,
+    unknown: 1,
+    warming: 7,
+  } as const
+  const answer = await call({ url: '/v1/rules' }, { rules: () => ({ version: 'r7', rules: [rule] }) })
+  assert.deepEqual(answer.json(), { version: 'r7', rules: [rule] })
+})
+
+test('a promotion and a rollback carry their reason, without card numbers', async () => {
+  const seen: string[][] = []
+  const ports: Partial<ServicePorts> = {
+    promote: async (...given) => void seen.push(given),
+    rollback: async (...given) => {
+      seen.push(given)
+      return 'm0'
+    },
+  }
+  const post = (url: string, payload: object) => call({ method: 'POST', url, payload }, ports)
+  await post('/v1/models/promote', { version: 'm1', reason: `better than ${PAN}` })
+  await post('/v1/models/promote', { version: 'm1' })
+  await post('/v1/models/rollback', { reason: 'worse' })
+  await call({ method: 'POST', url: '/v1/models/rollback' }, ports)
+  assert.ok(!JSON.stringify(seen).includes(PAN))
+  assert.match(seen[0]![1]!, /^better than /)
+  assert.deepEqual(seen.slice(1), [['m1', 'over the API'], ['worse'], ['over the API']])
+  for (const [url, payload] of [
+    ['/v1/models/promote', { version: 'm1', reason: 7 }],
+    ['/v1/models/rollback', { reason: 'x'.repeat(501) }],
+    ['/v1/models/rollback', { version: 'm1' }],
+  ] as const) {
+    assert.equal((await post(url, payload)).statusCode, 400)
+  }
+})
+
+test('who asked for a change is in the audit trail before it is made, and so is that it failed', async () => {
+  const order: string[] = []
+  const ports: Partial<ServicePorts> = {
+    audit: async ({ who, what, detail }) => void order.push(`${who} ${what} ${detail}`),
+    promote: async (version) => {
+      order.push('promoting')
+      if (version !== 'm1') throw new WeirError('MODEL_NOT_FOUND', 'there is none')
+    },
+    reloadRules: async () => {
+      order.push('reloading')
+      return { version: 'r2', rules: 1 }
+    },
+  }
+  const post = (url: string, payload?: object) => call({ method: 'POST', url, ...(payload && { payload }) }, ports)
+  await post('/v1/models/promote', { version: 'm1', reason: 'why' })
+  await post('/v1/rules/reload')
+  assert.equal((await post('/v1/models/promote', { version: PAN })).statusCode, 404)
+  assert.deepEqual(order.slice(0, 4), [
+    'api.token models.promote {"version":"m1","reason":"why"}',
+    'promoting',
+    'api.token rules.reload {}',
+    'reloading',
+  ])
+  assert.match(order.at(-1)!, /^api\.token models\.promote\.failed .*"code":"MODEL_NOT_FOUND"/)
+  assert.ok(!order.join().includes(PAN))
+})
+
+test('what cannot be audited is not done', async () => {
+  let done = false
+  const answer = await call(
+    { method: 'POST', url: '/v1/rules/reload' },
+    {
+      audit: async () => {
+        throw new WeirError('STORE_FAILED', 'the disk is full')
+      },
+      reloadRules: async () => {
+        done = true
+        return { version: 'r2', rules: 1 }
+      },
+    },
+  )
+  assert.equal(answer.statusCode, 503)
+  assert.equal(done, false)
+})
+
+test('reading is no change and leaves nothing in the audit trail', async () => {
+  const seen: unknown[] = []
+  for (const url of ['/v1/rules', '/v1/models', '/v1/queries']) {
+    await call({ url }, { audit: async (entry) => void seen.push(entry) })
+  }
+  assert.deepEqual(seen, [])
 })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createTokenizer } from '#infra/tokenizer.ts'
+import type { Provisional } from '#pipeline/decide/provisional.ts'
 import { Gateway } from '#pipeline/gateway.ts'
 import { Intake, type Outcome, type Settled } from '#pipeline/intake.ts'
 import { DEFAULT_TOPICS } from '#pipeline/topics.ts'
@@ -10,7 +11,7 @@ import { testCodec, transactionOf } from '#test/support/transactions.ts'
 
 const codec = testCodec()
 
-function gatewayOf(capacity = 10, stored: Decision | null = null) {
+function gatewayOf(capacity = 10, stored: Decision | null = null, provisional?: Provisional) {
   const intake = new Intake(capacity)
   const gateway = new Gateway({
     intake,
@@ -19,6 +20,7 @@ function gatewayOf(capacity = 10, stored: Decision | null = null) {
     topics: DEFAULT_TOPICS,
     recentMax: 2,
     findDecision: async () => stored,
+    ...(provisional === undefined ? {} : { provisional }),
   })
   return { intake, gateway }
 }
@@ -97,4 +99,50 @@ test('a card number never gets into the queue', async () => {
   assert.ok(!item.value.includes('4111111111111111'))
   item.waiter!.settle(settledOf('rejected'))
   await answer
+})
+
+test('a late decision gets a provisional answer where there is one, and the final decision still comes', async () => {
+  const decision = {
+    transaction_id: 't1',
+    amount_base: 1_000,
+    verdict: 'review' as const,
+    rule_hits: ['big'],
+    shadow_hits: [],
+    list_hits: [],
+    rules_version: 'r1',
+  }
+  const asked: Buffer[] = []
+  const { intake, gateway } = gatewayOf(10, null, (value) => {
+    asked.push(value)
+    return value.includes('t2') ? null : decision
+  })
+  const transaction = transactionOf({ transaction_id: 't1' })
+  assert.deepEqual(await gateway.score(transaction, 1), { kind: 'provisional', decision })
+  assert.deepEqual(await gateway.score(transactionOf({ transaction_id: 't2' }), 1), { kind: 'late' })
+  const queued = intake.shift()
+  assert.deepEqual(asked[0], queued.value)
+  intake.shift()
+  queued.waiter!.settle(settledOf('accepted', decisionOf({ transaction })))
+
+  const again = gateway.score(transaction, 1_000)
+  intake.shift().waiter!.settle(settledOf('accepted', decisionOf({ transaction })))
+  assert.equal((await again).kind, 'decided')
+  assert.equal(asked.length, 2)
+})
+
+test('it knows how many requests wait and since when, and forgets those that were answered or gave up', async () => {
+  const { intake, gateway } = gatewayOf()
+  const sinceMs = performance.now()
+  assert.deepEqual(gateway.waiting(sinceMs), { requests: 0, oldestMs: 0 })
+  const first = gateway.score(transactionOf({ transaction_id: 'a' }), 10_000)
+  const second = gateway.score(transactionOf({ transaction_id: 'b' }), 10_000)
+  const waiting = gateway.waiting(performance.now() + 400)
+  assert.equal(waiting.requests, 2)
+  assert.ok(waiting.oldestMs >= 400)
+  for (const answer of [first, second]) {
+    intake.shift().waiter!.settle(settledOf('rejected'))
+    await answer
+  }
+  await gateway.score(transactionOf({ transaction_id: 'c' }), 1)
+  assert.deepEqual(gateway.waiting(performance.now()), { requests: 0, oldestMs: 0 })
 })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Intake, type IntakeItem } from '#pipeline/intake.ts'
 
-const item = (name: string): IntakeItem => ({ topic: name, value: Buffer.alloc(0), waiter: null })
+const item = (name: string): IntakeItem => ({ topic: name, key: name, value: Buffer.alloc(0), waiter: null })
 
 test('items come out in the order they went in, and a full queue takes no more', () => {
   const intake = new Intake(3)

@@ -24,7 +24,7 @@ function recordsOf(topic: string, partition: number, values: readonly (Buffer | 
 /** A transaction over the intake; resolves when it is settled. */
 function submit({ intake }: MemoryPath, id: string): Promise<Settled> {
   return new Promise((settle, fail) => {
-    assert.ok(intake.push({ topic: TOPICS.transactions, value: transaction(id), waiter: { settle, fail } }))
+    assert.ok(intake.push({ topic: TOPICS.transactions, key: id, value: transaction(id), waiter: { settle, fail } }))
   })
 }
 
@@ -138,7 +138,7 @@ describe('the order across partitions', () => {
     const rest = Array.from({ length: 100 }, (_, i) => transaction(`b${i}`, at(i)))
     await path.log.append(recordsOf(TOPICS.transactions, 0, rest))
     await path.log.append(recordsOf(TOPICS.transactions, 3, [Buffer.from([7])]))
-    path.intake.push({ topic: TOPICS.transactions, value: transaction('asked', at(80.5)), waiter: null })
+    path.intake.push({ topic: TOPICS.transactions, key: 'asked', value: transaction('asked', at(80.5)), waiter: null })
     const order = await orderOf(path)
     assert.equal(order[0], 'unreadable')
     assert.equal(order.indexOf('asked'), order.indexOf('b80') + 1)

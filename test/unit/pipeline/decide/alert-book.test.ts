@@ -134,27 +134,39 @@ test('a book rebuilt from committed alerts and verdicts is the live book, whatev
     { maxLength: 25 },
   )
   await fc.assert(
-    fc.asyncProperty(lines, fc.nat(25), fc.integer({ min: 1, max: 5 }), async (plan, cut, batch) => {
-      const live = new AlertBook(5, 0.3)
-      const decide = createDecide(POLICY, live, 'spec')
-      const slices: Scored[] = []
-      const alerts: Alert[] = []
-      let clock = START_MS
-      let checkpoint = { snapshot: JSON.stringify(live.snapshot()), line: 0, alert: 0 }
-      for (const [line, { step, rows }] of plan.entries()) {
-        if (line === cut) checkpoint = { snapshot: JSON.stringify(live.snapshot()), line, alert: alerts.length }
-        clock += step
-        const slice = sliceOf(line, clock, rows)
-        slices.push(slice)
-        alerts.push(...decide(slice).alerts)
-      }
-      const rebuilt = new AlertBook(500, 1)
-      rebuilt.restore(JSON.parse(checkpoint.snapshot))
-      let next = checkpoint.alert
-      const rebuilder = new BookRebuilder(rebuilt, async () => alerts.slice(next, (next += batch)))
-      for (const slice of slices.slice(checkpoint.line)) await rebuilder.onSlice(slice)
-      assert.deepEqual(rebuilt.snapshot(), live.snapshot())
-    }),
+    fc.asyncProperty(
+      lines,
+      fc.nat(25),
+      fc.integer({ min: 1, max: 5 }),
+      fc.boolean(),
+      async (plan, cut, batch, isCounted) => {
+        const live = new AlertBook(5, 0.3)
+        const decide = createDecide(POLICY, live, 'spec')
+        const slices: Scored[] = []
+        const alerts: Alert[] = []
+        let clock = START_MS
+        let checkpoint = { snapshot: JSON.stringify(live.snapshot()), line: 0, alert: 0 }
+        for (const [line, { step, rows }] of plan.entries()) {
+          if (line === cut) checkpoint = { snapshot: JSON.stringify(live.snapshot()), line, alert: alerts.length }
+          clock += step
+          const slice = sliceOf(line, clock, rows)
+          slices.push(slice)
+          alerts.push(...decide(slice).alerts)
+        }
+        const rebuilt = new AlertBook(500, 1)
+        rebuilt.restore(JSON.parse(checkpoint.snapshot))
+        let next = checkpoint.alert
+        const rebuilder = new BookRebuilder(rebuilt, async () => {
+          const first = next
+          next += batch
+          return alerts.slice(first, next).map((alert, i) => ({ offset: first + i, alert }))
+        })
+        for (const slice of slices.slice(checkpoint.line)) {
+          await rebuilder.onSlice(slice, isCounted ? slice.alerts.length : null)
+        }
+        assert.deepEqual(rebuilt.snapshot(), live.snapshot())
+      },
+    ),
     { numRuns: 150 },
   )
 })

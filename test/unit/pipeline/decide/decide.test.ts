@@ -175,7 +175,7 @@ test('the budget threshold lets through as many cards a day as the budget says',
 })
 
 test('exploration picks its share by the id alone and records the probability', () => {
-  const exploration = { reviewShare: 0.25, approveShare: 0.5, approveAmountMax: 5_000, seed: 's' }
+  const exploration = { reviewShare: 0.25, approveShare: 0.5, lossMaxPerDay: 1e9, seed: 's' }
   const rows = Array.from({ length: 400 }, (_, i) => ({
     fields: { transaction_id: `id-${i}` },
     score: i < 200 ? 0.1 : 0.95,
@@ -289,7 +289,7 @@ test('an explainer that fails leaves its alert unexplained and the path going', 
 })
 
 test('exploration touches neither what a list speaks of nor what no model has scored', () => {
-  const exploration = { reviewShare: 1, approveShare: 1, approveAmountMax: 1e9, seed: 's' }
+  const exploration = { reviewShare: 1, approveShare: 1, lossMaxPerDay: 1e9, seed: 's' }
   const lists = new Lists([{ list: 'watch', field: 'card_id', value: 'card-0', reason: '', author: '' }])
   const decided = decideWith(policyOf({ exploration, lists }), sliceOf([{ score: 0.95 }, {}, { score: 0.95 }]))
   assert.deepEqual(verdicts(decided), ['decline', 'approve', 'approve'])

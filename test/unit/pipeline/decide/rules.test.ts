@@ -38,7 +38,7 @@ function sliceOf(
   return slice
 }
 
-function evaluate(expression: string, slice: SliceBuffers, lists: Lists = NO_LISTS): boolean {
+function evaluate(expression: string, slice: SliceBuffers, lists: Lists = NO_LISTS): boolean | null {
   const read = compileCondition(parseExpression(expression), { layout, counters: [], lists: () => lists })
   return read(slice, 0)
 }
@@ -65,14 +65,41 @@ test('expressions mean what they say', () => {
     'min(amount, 10) + max(1, 2) * 3 - abs(-1) == 15',
     'starts_with(card_id, "card-")',
     'hour == 12 and kind == "authorization" and channel == "ECOM" and not recurring',
-    '10m + 1h == 70m',
+    '10m + 1h == 70m and 2 * 30m == 1h and 1h / 20m == 3 and -1m < 1s and 90s in [90s] and max(1s, 2s) == 2s',
     '2 + 3 * 4 == 14 and (2 + 3) * 4 == 20 and 7 % 4 == 3 and 1 / 4 == 0.25',
     'false or true and not false',
   ]
   for (const expression of truths) assert.equal(evaluate(expression, slice), true, expression)
-  for (const expression of ['score > 0', 'score <= 1', 'signals.none > 0', 'latitude == 0']) {
-    assert.equal(evaluate(expression, slice), false, expression)
+})
+
+test('what is missing is neither above nor below nor other than anything, and its negation is no truer', () => {
+  const slice = sliceOf({ amount: 12_550, country: '', signals: { ip_risk: 0 } })
+  const unknown = [
+    'score > 0',
+    'score <= 1',
+    'signals.none > 0',
+    'signals.none != 5',
+    'not (signals.none == 5)',
+    'signals.none == signals.none',
+    'signals.none not in [5]',
+    'signals.none in [5]',
+    'latitude == 0',
+    'latitude - longitude < 1',
+    'abs(signals.none) >= 0 or amount > 200',
+    'min(signals.none, 1) <= 1',
+    'amount / signals.ip_risk > 4',
+    'amount % signals.ip_risk != 4',
+    'signals.none > 1 and amount > 100',
+    '(signals.none > 1) != (amount > 100)',
+  ]
+  for (const expression of unknown) {
+    assert.equal(evaluate(expression, slice), null, expression)
+    assert.equal(evaluate(`not (${expression})`, slice), null, expression)
   }
+  assert.equal(evaluate('signals.none > 1 or amount > 100', slice), true)
+  assert.equal(evaluate('signals.none > 1 and amount < 100', slice), false)
+  // An empty text is a text: whether it was given is asked for by comparing with it.
+  assert.equal(evaluate('country == "" and country != "DE" and country not in ["DE"]', slice), true)
 })
 
 test('a named list takes effect', () => {
@@ -87,6 +114,13 @@ test('faults name what was found, what is expected and a near name', () => {
     ['card_count_2h > 1', /no field or feature 'card_count_2h'/, /card_count_/],
     ['amount', /expected a condition, found number/, /Compare it/],
     ['country > "A"', /cannot compare text > text/, /Only numbers/],
+    ['amount > 10m', /cannot compare number > duration/, /one type/],
+    ['1h == 3600', /cannot compare duration == number/, /one type/],
+    ['amount + 10m > 1', /cannot compute number \+ duration/, /goes with durations/],
+    ['10m * 10m > 1h', /cannot compute duration \* duration/, /goes with durations/],
+    ['min(amount, 10m) > 1', /min\(\) of number and duration/, /one type/],
+    ['amount in [10m]', /expected a number constant/, /type on the left/],
+    ['recurring in [true]', /expected a boolean constant/, /type on the left/],
     ['amount == "1"', /cannot compare number == text/, /one type/],
     ['count(devce_id, 10m) > 1', /'devce_id' is not a field/, /device_id/],
     ['count(device_id, 40d) > 1', /between 1s and 30d/, /^$/],
@@ -166,6 +200,11 @@ test('a rules file with a fault is refused with file, line, column and rule', ()
     /rule new-device-large-amount: .*amount_to_medan/,
     /rules\.yaml line 3\d, column \d+/,
   )
+  refuse(
+    text.replace('amount > 150 and', 'amount > 10m and'),
+    /rule new-device-large-amount: cannot compare number > duration/,
+    /rules\.yaml line 3\d, column 6\d/,
+  )
   refuse(text.replace('action: decline', 'action: explode'), /rules\.0\.action/, /line 7/)
   refuse(text.replace('version: 1', 'version: 2'), /version/, /rules\.yaml/)
   refuse(text.replace('id: many-cards-on-device', 'id: card-testing-merchant'), /two rules/, /line/)
@@ -230,6 +269,13 @@ test('every shipped rule can fire, says why in words, and is silent on a plain e
   }
 })
 
+test('a text says unknown for a number that is missing', () => {
+  const text =
+    'version: 1\nrules:\n  - { id: a, when: "amount > 1", action: review, reason: A, owner: o, text: "{signals.none} at {amount} in {90s}, {signals.none > 1}" }\n'
+  const { rules } = compileRules(text, 'rules.yaml', { layout, lists: () => NO_LISTS })
+  assert.equal(rules[0]!.say(sliceOf({ amount: 250 }), 0), 'unknown at 2.5 in 90 s, unknown')
+})
+
 test('equal counters are computed once', () => {
   const counters: CounterSpec[] = []
   const scope = { layout, counters, lists: () => NO_LISTS }
@@ -248,7 +294,7 @@ test('names that every object has are neither fields nor parts', () => {
       name,
     )
     assert.equal(evaluate(`attributes["${name}"] == ""`, sliceOf({})), true, name)
-    assert.equal(evaluate(`signals["${name}"] != signals["${name}"]`, sliceOf({})), true, name)
+    assert.equal(evaluate(`signals["${name}"] == 1`, sliceOf({})), null, name)
   }
 })
 

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { type Block, BlockBuilder, type BlockLimits, blockToken } from '#pipeline/record/blocks.ts'
 import type { RecordedTable } from '#pipeline/record/rows.ts'
 import type { JournalLine, Piece } from '#schemas/journal.ts'
+import { rowBytes } from '#test/support/clickhouse-rows.ts'
 
 interface Step {
   readonly line: JournalLine
@@ -63,7 +64,7 @@ test('blocks cover the lines without gap or overlap and hold every row once, in 
       for (const table of TABLES) {
         const expected = sent.filter(([of]) => of === table).map(([, row]) => row)
         const parts = blocks.map((block) => block.tables.get(table)).filter((part) => part !== undefined)
-        assert.equal(parts.map(({ tsv }) => tsv.toString()).join(''), Buffer.from(expected.join('')).toString())
+        assert.deepEqual(Buffer.concat(parts.map(({ bytes }) => bytes)), bytesOf(expected))
         assert.equal(
           parts.reduce((sum, { rows }) => sum + rows, 0),
           expected.length,
@@ -115,7 +116,7 @@ function stepOf(
   rows: readonly (readonly [RecordedTable, string])[],
   isEmpty = false,
 ): Step {
-  return { line: { line, term: 1, clock, pieces: isEmpty ? [] : [PIECE], control: null }, rows }
+  return { line: { line, term: 1, clock, pieces: isEmpty ? [] : [PIECE], control: null, alerts: null }, rows }
 }
 
 function rowsOf(count: number): (readonly [RecordedTable, string])[] {
@@ -128,6 +129,16 @@ function cut(limits: BlockLimits, journal: readonly Step[]): Block[] {
 }
 
 function addStep(builder: BlockBuilder, { line, rows }: Step): Block | null {
-  for (const [table, row] of rows) builder.add(table, row)
+  for (const [table, row] of rows) {
+    const open = builder.open(table)
+    open.buffer.text(row)
+    open.rows++
+  }
   return builder.endLine(line)
+}
+
+function bytesOf(texts: readonly string[]): Buffer {
+  return rowBytes((rows) => {
+    for (const text of texts) rows.text(text)
+  })
 }

@@ -1,0 +1,74 @@
+import { connect, type Socket } from 'node:net'
+import type { ConnectSocket } from '#infra/kafka/sockets.ts'
+
+/** Keys of the requests that tests care for, https://kafka.apache.org/protocol#protocol_api_keys */
+export const REQUEST = { produce: 0, fetch: 1, metadata: 3, initProducerId: 22, addPartitions: 24, endTxn: 26 } as const
+
+/**
+ * `pass`; `cut`: the connection breaks and the request does not leave; `lose`: it breaks when the answer arrives;
+ * `freeze`: nothing passes over this connection any more, and it stays open; `hold`: the request leaves at `release`.
+ */
+export type Fate = 'pass' | 'cut' | 'lose' | 'freeze' | 'hold'
+
+/** The network between Weir and its brokers, with a knife. Below TLS it sees nothing. */
+export class Cable {
+  /** Decides what becomes of a request. */
+  fate: (apiKey: number) => Fate = () => 'pass'
+  bytesReceived = 0
+  /** Most produce requests that were under way at once on one connection. */
+  producesAtOnce = 0
+  private held: (() => void)[] = []
+  readonly connect: ConnectSocket = (host, port) => this.tap(connect({ host, port }))
+
+  /** What is to happen to the next request of a kind; all others pass. Resolves when it has. */
+  once(apiKey: number, fate: Fate): Promise<void> {
+    return new Promise((resolve) => {
+      this.fate = (key) => {
+        if (key !== apiKey) return 'pass'
+        this.fate = () => 'pass'
+        resolve()
+        return fate
+      }
+    })
+  }
+
+  release(): void {
+    for (const send of this.held.splice(0)) send()
+  }
+
+  private tap(socket: Socket): Socket {
+    const write: (bytes: Uint8Array) => boolean = socket.write.bind(socket)
+    const emit: (event: string | symbol, ...args: unknown[]) => boolean = socket.emit.bind(socket)
+    let isLosing = false
+    let isFrozen = false
+    let produces = 0
+    const tappedWrite = (bytes: Buffer): boolean => {
+      const apiKey = bytes.readInt16BE(4)
+      if (isFrozen) return true
+      const fate = this.fate(apiKey)
+      if (fate === 'cut') {
+        socket.destroy(new Error('cut before a request left'))
+        return false
+      }
+      if (fate === 'hold') {
+        this.held.push(() => write(bytes))
+        return true
+      }
+      isLosing ||= fate === 'lose'
+      isFrozen ||= fate === 'freeze'
+      if (isFrozen) return true
+      if (apiKey === REQUEST.produce) this.producesAtOnce = Math.max(this.producesAtOnce, ++produces)
+      return write(bytes)
+    }
+    const tappedEmit = (event: string | symbol, ...args: unknown[]): boolean => {
+      if (event !== 'data') return emit(event, ...args)
+      if (isFrozen) return true
+      produces = 0
+      this.bytesReceived += (args[0] as Buffer).length
+      if (!isLosing) return emit(event, ...args)
+      socket.destroy(new Error('cut before an answer arrived'))
+      return false
+    }
+    return Object.assign(socket, { write: tappedWrite, emit: tappedEmit })
+  }
+}

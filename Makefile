@@ -28,7 +28,7 @@ figures: build ## measure everything that BENCHMARKS.md states, into figures/
 	@bash test/bench/figures.sh
 
 kafka: node_modules/.weir-setup ## a Kafka broker on 127.0.0.1:9092 to try things with (43 MB from Maven Central, needs Java 17 and mvn)
-	@node --import tsx test/support/run-kafka.ts
+	@node --import tsx test/support/run-kafka.ts $(KAFKA)
 
 native: node_modules/.weir-setup ## native TensorFlow for training on the CPU (230 MB, needs g++, python3)
 	@bash models/lstm/native/make-native.sh

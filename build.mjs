@@ -32,13 +32,14 @@ const SOURCE_FOLDERS = [
   'console',
   'cli',
   'test/bench',
+  'test/support',
 ]
 const SOURCE_FILES = ['package.json', 'package-lock.json', 'tsconfig.json', 'build.mjs']
 /** Files read at run time, wherever they lie in the source folders; paths below dist/assets stay those of the tree. */
 const ASSET_ENDINGS = ['.avsc', '.sql', '.yaml', '.yml', '.json', '.onnx', '.html']
 const NO_ASSETS = ['console/web', 'models/lstm/native', 'test']
 /** Started as processes of their own; dist/infra-clickhouse-child.js and so on. */
-const CHILDREN = ['infra/clickhouse/child', 'learning/retrain-child']
+const CHILDREN = ['infra/clickhouse/child', 'learning/retrain-child', 'test/bench/kafka-load']
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await build({ force: process.argv.includes('--force') })
 

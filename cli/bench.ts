@@ -81,6 +81,7 @@ const BENCHES: Partial<Record<BenchName, Bench>> = {
       program: programOf(),
       seconds: options.seconds ?? 20,
       requests: options.events ?? null,
+      isKafka: options.kafka === true,
     })
   },
   async kafka(context, options) {
@@ -92,6 +93,15 @@ const BENCHES: Partial<Record<BenchName, Bench>> = {
       events: options.events ?? null,
       profileFolder: options.profile ?? null,
     })
+  },
+  async latency(context, options) {
+    const { benchLatency } = await import('#test/bench/kafka-latency.ts')
+    const kafka = kafkaOptions(context, options)
+    return await benchLatency({ ...kafka, seconds: options.seconds ?? 30, rate: options.rate ?? null })
+  },
+  async failover(context, options) {
+    const { benchFailover } = await import('#test/bench/kafka-failover.ts')
+    return await benchFailover(kafkaOptions(context, options))
   },
   async chaos(context, options) {
     const { benchChaos } = await import('#test/bench/kafka-chaos.ts')

@@ -111,12 +111,13 @@ export class Causes {
 /**
  * Before anything is opened: what is written into the journal and then found wrong could not be followed.
  *
- * @throws WeirError RULES_INVALID, LISTS_INVALID
+ * @throws WeirError RULES_INVALID, LISTS_INVALID, CONFIG_INVALID for the rates
  */
 export function checkCauses(config: Config, paths: DataPaths, runtime: PathRuntime): void {
   const { text, file } = readRules(config)
   runtime.compile(text, file)
   if (existsSync(paths.listsFile)) loadLists(paths.listsFile)
+  readRates(config)
 }
 
 function firstThreshold({ threshold }: Config, review: number): Threshold {

@@ -84,6 +84,7 @@ export class Checkpointing {
         extra: {
           controls: [...runtime.inForce.values()],
           alerts: runtime.book.snapshot(),
+          exploration: runtime.path.decide.exploration.snapshot(),
         } satisfies CheckpointExtra,
       },
       runtime.memory.beginSnapshot(),

@@ -1,6 +1,6 @@
 import { CommanderError } from 'commander'
 import { maskCardNumbers } from '#schemas/card-number.ts'
-import { WeirError } from '#schemas/errors.ts'
+import { ERRORS, WeirError } from '#schemas/errors.ts'
 import type { Io } from './io.ts'
 
 /** An error as people and programs are told of it. Nothing in it is a payload, a secret or a card number. */
@@ -70,12 +70,14 @@ function classify(error: unknown): Failure {
   }
 }
 
-function textOf({ code, message, where, fix }: Failure): string {
-  const [first, ...more] = message.split('\n')
-  const lines = [`weir: ${first ?? ''}`, ...more.map((line) => `      ${line}`)]
+function textOf({ exitCode, code, message, where, fix }: Failure): string {
+  const [first, ...others] = message.split('\n')
+  const lines = [`weir: ${first ?? ''}`, ...others.map((line) => `      ${line}`)]
   if (where !== '') lines.push(...where.split('\n').map((line, i) => (i === 0 ? `  at  ${line}` : `      ${line}`)))
   if (fix !== '') lines.push(`  fix ${fix}`)
-  lines.push(`  (${code})`)
+  // What was typed wrongly explains itself; what went wrong in the world has a section for whoever is on duty.
+  const more = exitCode !== 2 && code in ERRORS ? `, see RUNBOOK.md#${code.toLowerCase()}` : ''
+  lines.push(`  (${code}${more})`)
   return `${lines.join('\n')}\n`
 }
 

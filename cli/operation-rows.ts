@@ -1,4 +1,5 @@
 import type { AuditEntry } from '#infra/audit-trail.ts'
+import { text } from '#infra/clickhouse/tab-separated.ts'
 import type { TrainingRun } from '#learning/training-runs.ts'
 import type { Promotion } from '#models/champions.ts'
 import type { ListedModel } from '#models/registry.ts'
@@ -64,22 +65,6 @@ export function modelVersionRows(models: readonly ListedModel[], promotions: rea
     }),
   )
   return [...registered, ...changes]
-}
-
-/** ClickHouse's TabSeparated escapes. */
-function text(value: string): string {
-  return value.replace(/[\t\n\r\\\0\b\f']/g, (char) => ESCAPES[char]!)
-}
-
-const ESCAPES: Readonly<Record<string, string>> = {
-  '\t': '\\t',
-  '\n': '\\n',
-  '\r': '\\r',
-  '\\': '\\\\',
-  '\0': '\\0',
-  '\b': '\\b',
-  '\f': '\\f',
-  "'": "\\'",
 }
 
 /** DateTime64(3) takes seconds with a fraction, ten digits before the point. */

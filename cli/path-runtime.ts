@@ -249,7 +249,8 @@ export class PathRuntime {
 }
 
 export const BASE_CURRENCY = 'EUR'
-const RECORD_BYTES_MAX = 1_048_576
+/** Brokers take records of 1 MiB unless told otherwise, and a decision is larger than its transaction: by its hits. */
+const RECORD_BYTES_MAX = 917_504
 
 /** Models that came with Weir; null where there are none. */
 export function shippedModels(): string | null {

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { pairs } from './arguments.ts'
 import { addBench } from './commands/bench.ts'
+import { addDeadLetters } from './commands/dead-letters.ts'
 import { addDemo } from './commands/demo.ts'
 import { addDoctor } from './commands/doctor.ts'
 import { addModels } from './commands/models.ts'
@@ -72,7 +73,7 @@ const GROUPS: readonly (readonly [heading: string, adders: readonly Add[]])[] = 
   ['See it and run it:', [addDemo, addRun, addRecord]],
   ['Data:', [addSimulate, addScore, addReplay, addSchemas, addTopics]],
   ['Models:', [addTrain, addRetrain, addModels]],
-  ['Look into it:', [addQuery, addDoctor, addBench]],
+  ['Look into it:', [addQuery, addDeadLetters, addDoctor, addBench]],
 ]
 
 const PROGRAM_HELP = `

@@ -82,6 +82,12 @@ export async function runRecord(context: CommandContext): Promise<number> {
  */
 export async function record(deps: RecordDeps, signal: AbortSignal): Promise<void> {
   const { config, log, store, codec, tokenizer, metrics, logger } = deps
+  let told = -1
+  const tell = (): void => {
+    if (recorder.completeLine === told) return
+    told = recorder.completeLine
+    logger.info(`tables are complete through journal line ${told}; ${recorder.rowsRecorded} decisions since the start`)
+  }
   const recorder = new Recorder({
     log,
     store,
@@ -92,13 +98,9 @@ export async function record(deps: RecordDeps, signal: AbortSignal): Promise<voi
     readLabel: createLabelReader(codec, tokenizer),
     onProblem: (problem) =>
       problem === '' ? logger.info('recording goes on') : logger.warn(`recording waits: ${problem}`),
+    // Caught up for the first time; from then on now and then.
+    onIdle: () => told < 0 && tell(),
   })
-  let told = -1
-  const tell = (): void => {
-    if (recorder.completeLine === told) return
-    told = recorder.completeLine
-    logger.info(`tables are complete through journal line ${told}; ${recorder.rowsRecorded} decisions since the start`)
-  }
   const timer = setInterval(tell, TELL_EVERY_MS)
   const running = recorder.run(signal)
   try {

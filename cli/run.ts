@@ -79,6 +79,7 @@ function startOverload({ config, logger }: CommandContext, { gateway, engine, ru
   }
   return watchOverload({
     waiting: (nowMs) => gateway.waiting(nowMs),
+    now: () => performance.now(),
     isOn,
     timeoutMs: config.api.scoreTimeoutMs,
     control: (on) => engine.control('overload', { on }),

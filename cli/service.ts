@@ -14,6 +14,7 @@ import { createTokenizer, loadTokenKey, type Tokenizer } from '#infra/tokenizer.
 import { AppendingIntake } from '#pipeline/appending-intake.ts'
 import { Consumer } from '#pipeline/consume.ts'
 import { BudgetController } from '#pipeline/decide/budget.ts'
+import { createProvisional, type Provisional } from '#pipeline/decide/provisional.ts'
 import { Engine } from '#pipeline/engine.ts'
 import { Gateway } from '#pipeline/gateway.ts'
 import { Intake, type Requests } from '#pipeline/intake.ts'
@@ -136,6 +137,7 @@ export class Service {
       topics,
       recentMax: DECISIONS_REMEMBERED,
       findDecision: (id) => findDecision(parts.store, id),
+      ...(config.api.provisional ? { provisional: this.provisional() } : {}),
     })
     this.engine = new Engine(
       {
@@ -389,6 +391,19 @@ export class Service {
     const { topics } = this.config
     const journal = { topic: topics.journal, from: this.positions.of(topics.journal, 0) }
     return isStillOwner(this.log, this.runtime.codec, journal, { term: this.engine.term, owner: this.owner })
+  }
+
+  private provisional(): Provisional {
+    const { runtime, config } = this
+    return createProvisional({
+      decode: runtime.path.fold.decode,
+      policy: () => runtime.path.decide.policy(),
+      layout: runtime.layout,
+      topic: config.topics.transactions,
+      clock: () => this.engine.clockMs,
+      now: () => wallClock.now(),
+      aheadMs: config.path.guard.aheadMs,
+    })
   }
 
   private onSlice(_line: JournalLine, slice: Explained): void {

@@ -73,7 +73,8 @@ export async function openAuditTrail(file: string, clock: Clock): Promise<AuditT
       writing = written.catch(() => {})
       return written
     },
-    entries: () => entries,
+    // A copy: what is appended later is not among what its reader may say it has taken.
+    entries: () => [...entries],
     taken(number) {
       entries = entries.filter((entry) => entry.number > number)
     },

@@ -44,7 +44,7 @@ export const METRICS = {
   },
   weir_commit_seconds: { kind: 'histogram', help: 'Time for one commit to become durable.', buckets: SECONDS },
   weir_intake_rows: { kind: 'gauge', help: 'Requests waiting to be taken into a slice.' },
-  weir_active: { kind: 'gauge', help: '1 while this process decides, 0 while it stands by.' },
+  weir_active: { kind: 'gauge', help: 'Whether this process decides (1) or stands by (0).' },
   weir_journal_term: { kind: 'gauge', help: 'Term of the newest journal line; it grows with every take-over.' },
   weir_journal_line: { kind: 'gauge', help: 'Number of the newest durable journal line.' },
   weir_stream_time_seconds: { kind: 'gauge', help: 'Clock of the newest journal line, seconds since 1970.' },
@@ -102,7 +102,7 @@ export const METRICS = {
   },
   weir_rule_state: {
     kind: 'gauge',
-    help: '1 for the state that a rule is in: live, warming until its counters have seen a whole window, expired, or skipped since the feature spec lacks what it needs.',
+    help: 'Is 1 for the state that a rule is in, 0 for the others: live, warming until its counters have seen a whole window, expired, or skipped since the feature spec lacks what it needs.',
     labels: ['rule', 'state'],
   },
   weir_rules_info: { kind: 'gauge', help: 'Always 1; the rules in force stand in the label.', labels: ['version'] },

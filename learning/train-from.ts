@@ -59,6 +59,8 @@ export interface Trained {
   readonly made: MadeModel
   readonly gate: GateResult
   readonly test: { readonly rows: number; readonly fraud: number }
+  /** Who is in charge, and whether it reads the same features, without which there is no comparing; null: nobody is. */
+  readonly champion: { readonly version: string; readonly isCompared: boolean } | null
 }
 
 const DAY_MS = 86_400_000
@@ -128,6 +130,8 @@ export async function trainFrom(options: TrainFromOptions): Promise<Trained> {
     made,
     gate,
     test: { rows: split.test.count, fraud: split.test.label.reduce((sum, label) => sum + label, 0) },
+    champion:
+      options.champion === null ? null : { version: options.champion.version, isCompared: championScores !== null },
   }
 }
 

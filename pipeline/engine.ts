@@ -278,23 +278,18 @@ export class Engine {
     if (records.length > 0) this.advance(records, await this.deps.log.append(records))
   }
 
-  /** Where journal and alerts go on: a checkpoint says so, since lines are not offsets everywhere. */
+  /** Where journal, alerts and decisions go on: a checkpoint says so, since lines are not offsets everywhere. */
   private advance(records: readonly RecordToAppend[], offsets: readonly number[]): void {
     const { topics, positions } = this.deps
-    let isJournalDone = false
-    let isAlertsDone = false
+    let seen = ''
     for (let i = records.length - 1; i >= 0; i--) {
       const { topic } = records[i]!
-      if (topic === topics.journal && !isJournalDone) {
-        positions.set(topic, 0, offsets[i]! + 1)
-        isJournalDone = true
-      } else if (topic === topics.alerts && !isAlertsDone) {
-        positions.set(topic, 0, offsets[i]! + 1)
-        isAlertsDone = true
-      } else {
-        // Both stand at the end of a unit, behind decisions and dead letters.
-        return
-      }
+      if (topic === seen) continue
+      seen = topic
+      if (topic !== topics.journal && topic !== topics.alerts && topic !== topics.decisions) continue
+      positions.set(topic, 0, offsets[i]! + 1)
+      // Line and alerts stand behind the decisions.
+      if (topic === topics.decisions) return
     }
   }
 

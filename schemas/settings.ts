@@ -117,7 +117,7 @@ export const SETTINGS = {
       enabled: yesNo(false, 'Speak TLS to the brokers.'),
       caFile: path('', 'Authorities to trust, PEM; by default those that Node trusts.'),
       certFile: path('', "This process's certificate, PEM, where brokers ask for one."),
-      keyFile: path('', 'Its key, PEM.'),
+      keyFile: path('', 'Private key of that certificate, PEM.'),
       keyPassword: secret('Password of that key.'),
       servername: text('', 'Name in the certificates of the brokers, where it is not the one that is connected to.'),
     },

@@ -29,7 +29,7 @@ export async function checkServerTables(store: AskedStore, url: string, migratio
     if (refused !== null) {
       return bad(
         `${shown}: it may not ${refused}`,
-        'Give the user the rights to create, read and write in database weir.',
+        'Give it the role weir_writer: schemas/clickhouse/server/roles.sql.',
       )
     }
   }
@@ -55,7 +55,7 @@ interface Table {
 
 async function tablesOf(store: AskedStore): Promise<Table[]> {
   const { rows } = await store.query(
-    "SELECT name, engine, engine_full FROM system.tables WHERE database = 'weir' AND engine LIKE '%MergeTree' ORDER BY name",
+    "SELECT name, engine, engine_full FROM system.tables WHERE database IN ('weir', 'weir_local') AND engine LIKE '%MergeTree' ORDER BY name",
   )
   return rows.map((row) => {
     const isReplicated = String(row['engine']).startsWith('Replicated')

@@ -1,7 +1,6 @@
-import { Readable } from 'node:stream'
 import { type ClickHouseClient, createClient } from '@clickhouse/client'
 import { createChdbConnection } from 'chdb/connection'
-import { ANALYST_LIMITS, insertSettings, type QueryResult } from './store.ts'
+import { ANALYST_LIMITS, insertInto, insertSettings, type QueryResult, toResult } from './store.ts'
 import { plainStoreError } from './store-errors.ts'
 import type { ChildReply, ChildRequest } from './protocol.ts'
 
@@ -64,15 +63,7 @@ async function main(folder: string): Promise<void> {
         await inTurn(writer, () => writer.command({ query: request.sql }))
         return null
       case 'insert':
-        await inTurn(writer, () =>
-          writer.insert({
-            table: request.table,
-            columns: request.columns as [string, ...string[]],
-            values: Readable.from([request.tsv], { objectMode: false }),
-            format: 'TabSeparated',
-            clickhouse_settings: insertSettings(request.token),
-          }),
-        )
+        await inTurn(writer, () => writer.command({ query: insertFromFile(request) }))
         return null
       case 'query': {
         const client = request.access === 'analyst' ? analyst : reader
@@ -101,10 +92,16 @@ async function main(folder: string): Promise<void> {
   reply({ id: 0, result: null })
 }
 
-function toResult(text: string, rowsMax: number): QueryResult {
-  const { meta, data } = JSON.parse(text) as { meta: { name: string; type: string }[]; data: unknown[][] }
-  const rows = data.slice(0, rowsMax).map((row) => Object.fromEntries(meta.map(({ name }, i) => [name, row[i]])))
-  return { columns: meta, rows, truncated: data.length > rowsMax }
+/** Settings in the statement hold for it alone; those of a call would stay with the connection. */
+function insertFromFile({ table, columns, file, format, token }: ChildRequest & { readonly op: 'insert' }): string {
+  const settings = Object.entries(insertSettings(token)).map(
+    ([name, value]) => `${name} = ${typeof value === 'string' ? quoted(value) : value}`,
+  )
+  return `${insertInto(table, columns)} FROM INFILE ${quoted(file)} SETTINGS ${settings.join(', ')} FORMAT ${format}`
+}
+
+function quoted(text: string): string {
+  return `'${text.replace(/[\\']/g, (char) => `\\${char}`)}'`
 }
 
 await main(process.argv[2]!)

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { WeirError } from '#schemas/errors.ts'
+import { forCluster } from './cluster.ts'
 import type { Store } from './store.ts'
 
 export interface Migration {
@@ -25,15 +26,22 @@ export function readMigrations(folder: string): Migration[] {
     })
 }
 
+const MIGRATIONS_TABLE =
+  'CREATE TABLE IF NOT EXISTS weir.migrations (name String, sha256 String, at DateTime DEFAULT now()) ENGINE = MergeTree ORDER BY name'
+
 /**
- * Applies what was not applied yet, in order; gives the names of those. With `dryRun` nothing is changed.
+ * Applies what was not applied yet, in order; gives the names of those. With `dryRun` nothing is changed but for the table
+ * that notes them. Where all is done already, rights to read are enough.
  *
- * @throws WeirError STORE_FAILED when a file that was applied has been edited since
+ * @throws WeirError STORE_FAILED when a file that was applied has been edited since; STORE_REFUSED and others of the store
  */
 export async function migrate(store: Store, folder: string, { dryRun = false } = {}): Promise<readonly string[]> {
-  await store.command(
-    'CREATE TABLE IF NOT EXISTS weir.migrations (name String, sha256 String, at DateTime DEFAULT now()) ENGINE = MergeTree ORDER BY name',
-  )
+  const apply = async (statement: string): Promise<void> => {
+    const { cluster = '' } = store
+    for (const one of cluster === '' ? [statement] : forCluster(statement, cluster)) await store.command(one)
+  }
+  const { rows: found } = await store.query('EXISTS TABLE weir.migrations')
+  if (Number(Object.values(found[0] ?? {})[0]) === 0) await apply(MIGRATIONS_TABLE)
   const { rows } = await store.query('SELECT name, sha256 FROM weir.migrations')
   const applied = new Map(rows.map((row) => [String(row['name']), String(row['sha256'])]))
   const pending: string[] = []
@@ -48,7 +56,7 @@ export async function migrate(store: Store, folder: string, { dryRun = false } =
     if (before !== undefined) continue
     pending.push(name)
     if (dryRun) continue
-    for (const statement of statements) await store.command(statement)
+    for (const statement of statements) await apply(statement)
     await store.insert('weir.migrations', ['name', 'sha256'], `${name}\t${sha256}\n`, '')
   }
   return pending

@@ -1,4 +1,4 @@
-import type { QueryParams, QueryResult } from './store.ts'
+import type { InsertFormat, QueryParams, QueryResult } from './store.ts'
 import type { PlainStoreError } from './store-errors.ts'
 
 /** Between the service and the embedded engine's process. */
@@ -9,7 +9,9 @@ export type ChildRequest =
       readonly op: 'insert'
       readonly table: string
       readonly columns: readonly string[]
-      readonly tsv: string | Buffer
+      /** Holds the rows. Handing them over in the message would copy them twice, and the engine would read them as SQL first. */
+      readonly file: string
+      readonly format: InsertFormat
       readonly token: string
     }
   | {

@@ -21,6 +21,8 @@ export interface TreeRows {
 
 export interface GrowthOptions {
   readonly leavesMax?: number
+  /** Splits between the root and a leaf; as many as the leaves allow where it is left out. */
+  readonly depthMax?: number
   /** Penalty on leaf values, in units of hessian. */
   readonly l2?: number
   /** Least hessian in a leaf. */
@@ -32,6 +34,7 @@ type Histogram = Float64Array
 
 interface Leaf {
   readonly node: number
+  readonly depth: number
   /** Its rows are [from, to) of the grower's order. */
   readonly from: number
   readonly to: number
@@ -58,6 +61,7 @@ export class TreeGrower {
   readonly #order: Int32Array
   readonly #spare: Int32Array
   readonly #leavesMax: number
+  readonly #depthMax: number
   readonly #l2: number
   readonly #leafHessianMin: number
 
@@ -68,6 +72,7 @@ export class TreeGrower {
     this.#order = new Int32Array(rows.count)
     this.#spare = new Int32Array(rows.count)
     this.#leavesMax = options.leavesMax ?? 31
+    this.#depthMax = options.depthMax ?? Number.POSITIVE_INFINITY
     this.#l2 = options.l2 ?? 1
     this.#leafHessianMin = options.leafHessianMin ?? 1
   }
@@ -85,7 +90,7 @@ export class TreeGrower {
       hessianSum += hessian[i]!
     }
     const histogram = this.#histogramOf(0, order.length, gradient, hessian)
-    const leaves = [this.#leaf(0, 0, order.length, gradientSum, hessianSum, histogram)]
+    const leaves = [this.#leaf(0, 0, 0, order.length, gradientSum, hessianSum, histogram)]
     let nodes = 1
     while (leaves.length < this.#leavesMax) {
       let next = -1
@@ -109,6 +114,7 @@ export class TreeGrower {
       for (let i = 0; i < larger.length; i++) larger[i]! -= smaller[i]!
       const left = this.#leaf(
         nodes,
+        parent.depth + 1,
         parent.from,
         middle,
         split.leftGradient,
@@ -117,6 +123,7 @@ export class TreeGrower {
       )
       const right = this.#leaf(
         nodes + 1,
+        parent.depth + 1,
         middle,
         parent.to,
         parent.gradient - split.leftGradient,
@@ -136,9 +143,17 @@ export class TreeGrower {
     return trimTree(tree, nodes)
   }
 
-  #leaf(node: number, from: number, to: number, gradient: number, hessian: number, histogram: Histogram): Leaf {
-    const split = this.#bestSplit(histogram, gradient, hessian)
-    return { node, from, to, gradient, hessian, histogram, split }
+  #leaf(
+    node: number,
+    depth: number,
+    from: number,
+    to: number,
+    gradient: number,
+    hessian: number,
+    histogram: Histogram,
+  ): Leaf {
+    const split = depth < this.#depthMax ? this.#bestSplit(histogram, gradient, hessian) : null
+    return { node, depth, from, to, gradient, hessian, histogram, split }
   }
 
   #histogramOf(from: number, to: number, gradient: Float64Array, hessian: Float64Array): Histogram {

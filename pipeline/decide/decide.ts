@@ -119,10 +119,14 @@ export function applyRules(
   for (let i = 0; i < rules.length; i++) {
     const rule = rules[i]!
     if (slice.clock >= rule.expiresMs) continue
-    const warming = rule.counters.length > 0 && isWarming(rule.counters, slice, row)
-    const matches = warming ? false : rule.when(slice, row)
-    if (counts !== null) count(counts[i]!, warming, matches)
-    if (matches !== true) continue
+    if (rule.counters.length > 0 && isAsleep(rule.counters, slice, row, counts === null ? null : counts[i]!)) continue
+    const matches = rule.when(slice, row)
+    if (matches === false) continue
+    if (counts !== null) {
+      if (matches === null) counts[i]!.unknown++
+      else counts[i]!.hits++
+    }
+    if (matches === null) continue
     if (!rule.isLive) {
       slice.shadowHits[row] = slice.shadowHits[row] === NO_HITS ? rule.hit : [...slice.shadowHits[row]!, rule.id]
       continue
@@ -133,11 +137,13 @@ export function applyRules(
   return hardest
 }
 
-function count(counts: RuleCounts, warming: boolean, matches: boolean | null): void {
+/** Whether a rule is warming, which is counted where asked. */
+function isAsleep(counters: readonly number[], slice: SliceBuffers, row: number, counts: RuleCounts | null): boolean {
+  const warming = isWarming(counters, slice, row)
+  if (counts === null) return warming
   if (counts.isWarming !== warming) counts.isWarming = warming
-  if (matches === true) counts.hits++
-  else if (matches === null) counts.unknown++
-  else if (warming) counts.warming++
+  if (warming) counts.warming++
+  return warming
 }
 
 /** A rule does not match before each of its counters has seen one whole window. */

@@ -43,7 +43,9 @@ export class BookRebuilder {
   async onSlice(slice: SliceBuffers, count: number | null): Promise<void> {
     let row = 0
     let lastIndex = -1
-    for (let taken = 0; count === null || taken < count; ) {
+    let taken = 0
+    const wanted = count ?? Number.POSITIVE_INFINITY
+    while (taken < wanted) {
       const committed = await this.peek(count !== null)
       if (committed === null || committed.alert.line > slice.line) {
         if (count !== null) throw missing(slice.line, count, taken)

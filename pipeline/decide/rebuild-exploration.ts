@@ -6,7 +6,7 @@ import type { ExplorationBook, ExploredDecision } from './exploration.ts'
 
 export interface CommittedDecision {
   readonly offset: number
-  readonly decision: ExploredDecision & Pick<Decision, 'line'>
+  readonly decision: ExploredDecision & Pick<Decision, 'line' | 'index'>
 }
 
 /**
@@ -17,56 +17,52 @@ export class ExplorationRebuilder {
   /** Offset behind the last decision taken; null before the first. */
   nextOffset: number | null = null
   private readonly book: ExplorationBook
-  private readonly read: (isKnown: boolean) => Promise<readonly CommittedDecision[]>
+  private readonly read: () => Promise<readonly CommittedDecision[]>
   private decisions: readonly CommittedDecision[] = []
   private at = 0
 
-  /**
-   * @param read the next committed decisions, in order, from the place of the first followed line or before it;
-   * `isKnown`: there are some, so they are waited for
-   */
-  constructor(book: ExplorationBook, read: (isKnown: boolean) => Promise<readonly CommittedDecision[]>) {
+  /** @param read the next committed decisions, in order, from the place of the first followed line or before it */
+  constructor(book: ExplorationBook, read: () => Promise<readonly CommittedDecision[]>) {
     this.book = book
     this.read = read
   }
 
   /**
-   * Takes the decisions of a followed slice.
+   * Takes the decisions of a followed slice. One that was sent again after a crash counts once.
    *
-   * @throws WeirError REPLAY_MISMATCH when the log does not hold as many as the slice has
+   * @throws WeirError REPLAY_MISMATCH when the log does not hold all of them
    */
-  async onSlice(slice: SliceBuffers): Promise<void> {
-    const count = decisionsOf(slice)
-    for (let taken = 0; taken < count; ) {
+  async onSlice({ line, count, outcome, events }: SliceBuffers): Promise<void> {
+    for (let row = 0; row < count; row++) {
+      // Every accepted event has a decision; labels have none.
+      if (outcome[row] === ACCEPTED && events.kind[row] !== LABEL) this.book.fold(await this.decisionOn(line, row))
+    }
+  }
+
+  private async decisionOn(line: number, row: number): Promise<ExploredDecision> {
+    for (;;) {
       const committed = await this.peek()
-      if (committed === null || committed.decision.line > slice.line) throw missing(slice.line, count, taken)
-      this.nextOffset = committed.offset + 1
+      if (committed === null || committed.decision.line > line) throw missing(line, row)
+      const { offset, decision } = committed
+      if (decision.line === line && decision.index > row) throw missing(line, row)
+      this.nextOffset = offset + 1
       this.at++
-      if (committed.decision.line < slice.line) continue
-      this.book.fold(committed.decision)
-      taken++
+      if (decision.line === line && decision.index === row) return decision
     }
   }
 
   private async peek(): Promise<CommittedDecision | null> {
     if (this.at >= this.decisions.length) {
-      this.decisions = await this.read(true)
+      this.decisions = await this.read()
       this.at = 0
     }
     return this.decisions[this.at] ?? null
   }
 }
 
-/** Every accepted event has a decision; labels have none. */
-function decisionsOf({ count, outcome, events }: SliceBuffers): number {
-  let decisions = 0
-  for (let row = 0; row < count; row++) if (outcome[row] === ACCEPTED && events.kind[row] !== LABEL) decisions++
-  return decisions
-}
-
-function missing(line: number, count: number, found: number): WeirError {
-  return new WeirError('REPLAY_MISMATCH', `the journal says ${count} decisions were made, the log holds ${found}`, {
-    where: `journal line ${line}`,
+function missing(line: number, row: number): WeirError {
+  return new WeirError('REPLAY_MISMATCH', 'a decision that the journal speaks of is not in the log', {
+    where: `journal line ${line}, row ${row}`,
     fix: 'Decisions were deleted that the state still needs: keep them longer than the oldest checkpoint.',
   })
 }

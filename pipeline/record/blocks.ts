@@ -1,8 +1,9 @@
+import { RowBuffer } from '#infra/clickhouse/row-binary.ts'
 import type { JournalLine } from '#schemas/journal.ts'
 import type { RecordedTable } from './rows.ts'
 
 export interface BlockLimits {
-  /** A block closes at the first line at which it holds so many events. */
+  /** A block closes at the first line at which it holds so many rows. */
   readonly rowsMax: number
   /** Or at which the journal's clock has moved so far since its first line, milliseconds. */
   readonly clockMs: number
@@ -14,17 +15,29 @@ export interface Block {
   readonly lastLine: number
   readonly rows: number
   readonly tables: ReadonlyMap<RecordedTable, TableRows>
+  /** What it was cut by. */
+  readonly limits: BlockLimits
 }
 
 export interface TableRows {
   readonly rows: number
-  /** Tab-separated lines, UTF-8. */
-  readonly tsv: Buffer
+  /** RowBinary. */
+  readonly bytes: Buffer
 }
 
 /** Token under which a table's part of the block counts once, however often it is sent. */
 export function blockToken(block: Block, table: string): string {
   return `${table}:${block.firstLine}-${block.lastLine}`
+}
+
+/** Rows of one table in the block that is being built. */
+export class OpenRows {
+  readonly buffer: RowBuffer
+  rows = 0
+
+  constructor(capacity: number) {
+    this.buffer = new RowBuffer(capacity)
+  }
 }
 
 /**
@@ -33,28 +46,34 @@ export function blockToken(block: Block, table: string): string {
  * line, or the line that an idle process writes so that what came last does not wait).
  */
 export class BlockBuilder {
-  private readonly limits: BlockLimits
+  private limits: BlockLimits
+  private readonly nextLimits: BlockLimits
   private firstLine = -1
   private firstClock = 0
-  private rows = 0
-  private tables = new Map<RecordedTable, GrowingRows>()
+  private tables = new Map<RecordedTable, OpenRows>()
+  /** Bytes of each table's last block: the next one will need about as many. */
+  private readonly bytesBefore = new Map<RecordedTable, number>()
 
-  constructor(limits: BlockLimits) {
-    this.limits = limits
+  /**
+   * @param firstLimits of the first block, where it may have been sent before under other limits: it must come out as it was
+   */
+  constructor(limits: BlockLimits, firstLimits: BlockLimits = limits) {
+    this.limits = firstLimits
+    this.nextLimits = limits
   }
 
   get isEmpty(): boolean {
     return this.firstLine < 0
   }
 
-  add(table: RecordedTable, row: string): void {
+  /** Where rows of a table are written; each is counted there when it is whole. */
+  open(table: RecordedTable): OpenRows {
     let rows = this.tables.get(table)
     if (rows === undefined) {
-      rows = new GrowingRows()
+      rows = new OpenRows(((this.bytesBefore.get(table) ?? 0) * 9) >> 3)
       this.tables.set(table, rows)
     }
-    rows.add(row)
-    this.rows++
+    return rows
   }
 
   /** Ends a line whose rows were added; the finished block, or null while it stays open. */
@@ -63,41 +82,21 @@ export class BlockBuilder {
       this.firstLine = line.line
       this.firstClock = line.clock
     }
-    const isFull = this.rows >= this.limits.rowsMax
-    const isOld = line.clock - this.firstClock >= this.limits.clockMs
+    const { limits, firstLine } = this
+    let rows = 0
+    for (const open of this.tables.values()) rows += open.rows
+    const isFull = rows >= limits.rowsMax
+    const isOld = line.clock - this.firstClock >= limits.clockMs
     if (!isFull && !isOld && line.pieces.length > 0) return null
-    const tables = new Map([...this.tables].map(([table, rows]) => [table, rows.done()]))
-    const block = { firstLine: this.firstLine, lastLine: line.line, rows: this.rows, tables }
+    const tables = new Map<RecordedTable, TableRows>()
+    for (const [table, open] of this.tables) {
+      const bytes = open.buffer.done()
+      this.bytesBefore.set(table, bytes.length)
+      if (open.rows > 0) tables.set(table, { rows: open.rows, bytes })
+    }
     this.firstLine = -1
-    this.rows = 0
     this.tables = new Map()
-    return block
-  }
-}
-
-const ROWS_A_CHUNK = 64
-
-/**
- * Rows become bytes a few at a time: thousands of texts kept until a block closes would age in the heap, and joining them
- * all at once would hold up the event loop.
- */
-class GrowingRows {
-  private count = 0
-  private text = ''
-  private readonly chunks: Buffer[] = []
-
-  add(row: string): void {
-    this.text += row
-    if (++this.count % ROWS_A_CHUNK === 0) this.flush()
-  }
-
-  done(): TableRows {
-    this.flush()
-    return { rows: this.count, tsv: Buffer.concat(this.chunks) }
-  }
-
-  private flush(): void {
-    this.chunks.push(Buffer.from(this.text))
-    this.text = ''
+    this.limits = this.nextLimits
+    return { firstLine, lastLine: line.line, rows, tables, limits }
   }
 }

@@ -1,13 +1,26 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { RowBuffer } from '#infra/clickhouse/row-binary.ts'
 import type { Store } from '#infra/clickhouse/store.ts'
 import type { Codec } from '#schemas/codec.ts'
 import { WeirError } from '#schemas/errors.ts'
 import type { JournalLine } from '#schemas/journal.ts'
 import type { Label } from '#schemas/label.ts'
-import type { Log, LogReader, LogRecord, Metrics } from '../ports.ts'
+import type { Log, Metrics } from '../ports.ts'
 import type { Topics } from '../topics.ts'
 import { type Block, BlockBuilder, type BlockLimits, blockToken } from './blocks.ts'
-import { alertRow, COLUMNS, controlRow, decisionRow, labelRow } from './rows.ts'
+import { DecisionTranscoder } from './decision-transcoder.ts'
+import { LineRecords, missing, type RowSink } from './line-records.ts'
+import { findPlaces, notThisJournal, type Progress, readProgress } from './progress.ts'
+import {
+  columnNames,
+  headerOf,
+  type WrittenTable,
+  writeAlert,
+  writeControl,
+  writeLabel,
+  writeProgress,
+} from './rows.ts'
+import { Stream } from './stream.ts'
 
 export interface RecorderDeps {
   readonly log: Log
@@ -21,72 +34,99 @@ export interface RecorderDeps {
    * bytes are not fit for a table.
    */
   readonly readLabel: (value: Buffer) => Label
+  /** Told when something begins to keep the recorder from going on, and with '' when it goes on. */
+  readonly onProblem?: (problem: string) => void
+  /** Told when everything that was committed is read, and whatever blocks it made are in the tables. */
+  readonly onIdle?: () => void
 }
 
-/** Rows built before the event loop gets a turn: about a millisecond. */
-const ROWS_A_TURN = 64
-const READ_ROWS = 2_048
 const RETRY_MS_MIN = 100
 const RETRY_MS_MAX = 10_000
 
 /**
  * Fills ClickHouse from what was committed. A consumer like any other: the path does not wait for it, and when ClickHouse
- * is away it simply stops reading and catches up later.
+ * is away it simply stops reading and catches up later. Topics are read by offsets that grow and may leave some out; what
+ * belongs to a line is known from the line, and waited for where a log makes it visible later.
  */
 export class Recorder {
   /** Every table is complete through this journal line; -1: nothing yet. */
   completeLine = -1
+  /** Nothing of the journal below this offset is needed any more. */
+  journalOffset = 0
   /** Decisions sent since the start. */
   rowsRecorded = 0
-  /** Why the last try failed; empty while all is well. */
+  /** What keeps it from going on; empty while all is well. */
   problem = ''
   private readonly deps: RecorderDeps
-  private readonly builder: BlockBuilder
   private readonly journal: Stream
-  private readonly decisions: Stream
-  private readonly alerts: Stream
+  private readonly decisionStream: Stream
+  private readonly alertStream: Stream
+  private readonly decisions: LineRecords
+  private readonly alerts: LineRecords
   private readonly labels = new Map<number, Stream>()
+  private builder: BlockBuilder
   private seen = -1
-  private rowsThisTurn = 0
+  private wakes: (() => void)[] = []
+  private nextLine = 0
+  private waited = { topic: '', line: -1, sinceMs: 0 }
+  private hasEnded = false
 
   constructor(deps: RecorderDeps) {
     this.deps = deps
+    const { log, topics, codec } = deps
     this.builder = new BlockBuilder(deps.limits)
-    const stream = (topic: string): Stream => new Stream(deps.log, topic, 0)
-    this.journal = stream(deps.topics.journal)
-    this.decisions = stream(deps.topics.decisions)
-    this.alerts = stream(deps.topics.alerts)
+    this.journal = new Stream(log, topics.journal, 0)
+    this.decisionStream = new Stream(log, topics.decisions, 0)
+    this.alertStream = new Stream(log, topics.alerts, 0)
+    const builder = (): BlockBuilder => this.builder
+    this.decisions = new LineRecords(this.decisionStream, decisionSink(builder, codec))
+    this.alerts = new LineRecords(this.alertStream, alertSink(builder, codec))
   }
 
-  /** Works until the signal is aborted; what is under way is finished. */
+  /**
+   * Works until the signal is aborted; the block that is on its way then is finished.
+   *
+   * @throws WeirError of the log or the tables that no repetition mends
+   */
   async run(signal: AbortSignal): Promise<void> {
-    await this.findStart(signal)
     let sending: Promise<void> = Promise.resolve()
-    while (!signal.aborted) {
-      const record = await this.journal.peek()
-      if (record === null) {
+    try {
+      if (!(await this.start(signal))) return
+      while (!signal.aborted) {
+        const record = await this.journal.peek()
+        if (record === null) {
+          await sending
+          this.deps.onIdle?.()
+          this.seen = await this.deps.log.changed(this.seen, signal)
+          continue
+        }
+        const line = this.deps.codec.journalLine.decode(record.value!)
+        this.checkFollows(line, record.offset)
+        this.journal.take()
+        if (!(await this.addLine(line, signal))) break
+        const block = this.builder.endLine(line)
+        if (block === null) continue
+        const progress = this.progressAfter(block)
+        // The next block is built while this one is on its way; never two on their way, so progress says what is there.
         await sending
-        this.seen = await this.deps.log.changed(this.seen, signal)
-        continue
+        if (signal.aborted) break
+        sending = this.send(block, progress, signal)
+        // A failure is reported when it is awaited.
+        sending.catch(() => {})
       }
-      this.journal.take()
-      const line = this.deps.codec.journalLine.decode(record.value!)
-      await this.addLine(line)
-      const block = this.builder.endLine(line)
-      if (block === null) continue
-      // The next block is built while this one is on its way; never two on their way, so progress says what is there.
       await sending
-      sending = this.send(block, signal)
-      // A failure is reported when it is awaited.
-      sending.catch(() => {})
+    } finally {
+      await sending.catch(() => {})
+      for (const stream of [this.journal, this.decisionStream, this.alertStream, ...this.labels.values()])
+        stream.close()
+      this.hasEnded = true
+      this.wakeAll()
     }
-    await sending
-    this.close()
   }
 
-  /** Resolves when everything through `line` is in ClickHouse, or on abort. */
+  /** Resolves when everything through `line` is in ClickHouse, or on abort, or when the recorder has ended. */
   async reached(line: number, signal: AbortSignal): Promise<void> {
-    while (this.completeLine < line && !signal.aborted) {
+    while (this.completeLine < line && !signal.aborted && !this.hasEnded) {
       await new Promise<void>((resolve) => {
         const wake = (): void => {
           signal.removeEventListener('abort', wake)
@@ -98,90 +138,150 @@ export class Recorder {
     }
   }
 
-  private wakes: (() => void)[] = []
-
-  private async findStart(signal: AbortSignal): Promise<void> {
-    const progress = await this.untilDone(signal, async () => {
-      const { rows } = await this.deps.store.query('SELECT max(line) AS line, count() AS n FROM weir.recorder_progress')
-      return Number(rows[0]!['n']) === 0 ? -1 : Number(rows[0]!['line'])
-    })
-    this.completeLine = progress ?? -1
-    this.journal.seek(this.completeLine + 1)
-    await this.skipBefore(this.decisions, this.completeLine + 1, (value) => this.deps.codec.decision.decode(value).line)
-    await this.skipBefore(this.alerts, this.completeLine + 1, (value) => this.deps.codec.alert.decode(value).line)
+  /** False when the signal came first. */
+  private async start(signal: AbortSignal): Promise<boolean> {
+    const { log, store, codec, limits } = this.deps
+    const progress = await this.untilDone(signal, () => readProgress(store))
+    if (progress === null) return false
+    const { line, rows_max, clock_ms } = progress
+    this.completeLine = line
+    this.nextLine = line + 1
+    this.wakeAll()
+    const [journal, decisions, alerts] = [this.journal, this.decisionStream, this.alertStream]
+    await findPlaces(log, codec, { journal, decisions, alerts }, progress)
+    this.journalOffset = journal.position
+    // The block that was on its way when the last recorder ended comes out the same, whatever was set since.
+    this.builder =
+      rows_max < 0 ? new BlockBuilder(limits) : new BlockBuilder(limits, { rowsMax: rows_max, clockMs: clock_ms })
+    return true
   }
 
-  /** Moves to the first record of a line that is not recorded yet; offsets grow with lines, so by bisection. */
-  private async skipBefore(stream: Stream, line: number, lineOf: (value: Buffer) => number): Promise<void> {
-    const range = (await this.deps.log.ranges()).find(({ topic }) => topic === stream.topic)
-    let low = range?.start ?? 0
-    let high = range?.end ?? 0
-    while (low < high) {
-      const middle = Math.floor((low + high) / 2)
-      stream.seek(middle)
-      const record = await stream.peek()
-      if (record !== null && lineOf(record.value!) < line) low = middle + 1
-      else high = middle
+  /** Blocks would be other ones if a line were left out, and rows would be missing. */
+  private checkFollows({ line }: JournalLine, offset: number): void {
+    const { topic } = this.journal
+    if (line === this.nextLine) {
+      this.nextLine++
+      return
     }
-    stream.seek(low)
+    const where = `${topic} offset ${offset}`
+    if (this.nextLine > this.completeLine + 1) {
+      throw new WeirError('LOG_DAMAGED', `journal line ${line} follows line ${this.nextLine - 1}`, {
+        where,
+        fix: 'Lines between them are gone, or two services wrote to this topic: restore the topic from a backup.',
+      })
+    }
+    throw line > this.nextLine
+      ? new WeirError(
+          'LOG_POSITION_GONE',
+          `the tables need journal line ${this.nextLine}, but the log now begins at line ${line}`,
+          {
+            where,
+            fix: `Restore the tables from a backup, or go without those lines: INSERT INTO weir.recorder_progress (line, rows) VALUES (${line - 1}, 0).`,
+          },
+        )
+      : notThisJournal(where, this.completeLine)
   }
 
-  private async addLine(line: JournalLine): Promise<void> {
-    const { codec, topics } = this.deps
-    if (line.control !== null) this.builder.add('weir.control_lines', controlRow(line))
-    if (line.pieces.length === 0) return
-    for (let record = await this.decisions.peek(); record !== null; record = await this.decisions.peek()) {
-      const decision = codec.decision.decode(record.value!)
-      if (decision.line > line.line) break
-      if (decision.line === line.line) this.builder.add('weir.scored_transactions', decisionRow(decision))
-      this.decisions.take()
-      if (++this.rowsThisTurn % ROWS_A_TURN === 0) await nextTurn()
+  /** False when the signal came before everything was there. */
+  private async addLine(line: JournalLine, signal: AbortSignal): Promise<boolean> {
+    const { topics } = this.deps
+    if (line.control !== null) {
+      const open = this.builder.open('weir.control_lines')
+      writeControl(open.buffer, line)
+      open.rows++
     }
-    for (let record = await this.alerts.peek(); record !== null; record = await this.alerts.peek()) {
-      const alert = codec.alert.decode(record.value!)
-      if (alert.line > line.line) break
-      if (alert.line === line.line) this.builder.add('weir.alerts', alertRow(alert))
-      this.alerts.take()
-    }
-    for (const piece of line.pieces) if (piece.topic === topics.labels) await this.addLabels(line, piece)
+    if (line.pieces.length === 0) return true
+    const labels = line.pieces.filter(({ topic }) => topic === topics.labels)
+    const decided = line.pieces.reduce((sum, { topic, count }) => (topic === topics.labels ? sum : sum + count), 0)
+    const more = (topic: string) => (): Promise<boolean> => this.more(topic, line.line, signal)
+    if (!(await this.decisions.take(line.line, decided, more(topics.decisions)))) return false
+    if (!(await this.alerts.take(line.line, line.alerts, more(topics.alerts)))) return false
+    for (const piece of labels) if (!(await this.addLabels(line, piece, more(topics.labels)))) return false
+    return true
   }
 
-  private async addLabels(line: JournalLine, piece: JournalLine['pieces'][number]): Promise<void> {
-    let stream = this.labels.get(piece.partition)
+  private async addLabels(
+    { line }: JournalLine,
+    piece: JournalLine['pieces'][number],
+    more: () => Promise<boolean>,
+  ): Promise<boolean> {
+    const { partition, first, last, rejected, repeated } = piece
+    let stream = this.labels.get(partition)
     if (stream === undefined) {
-      stream = new Stream(this.deps.log, piece.topic, piece.partition)
-      this.labels.set(piece.partition, stream)
+      stream = new Stream(this.deps.log, piece.topic, partition)
+      this.labels.set(partition, stream)
     }
-    stream.seekForward(piece.first)
-    for (
-      let record = await stream.peek();
-      record !== null && record.offset <= piece.last;
-      record = await stream.peek()
-    ) {
+    stream.seekForward(first)
+    for (let offset = first - 1; offset < last; ) {
+      const record = await stream.peek()
+      if (record === null) {
+        if (!(await more())) return false
+        continue
+      }
+      offset = record.offset
+      if (offset > last) break
       stream.take()
-      const isKept = !piece.rejected.includes(record.offset) && !piece.repeated.includes(record.offset)
-      if (!isKept) continue
-      const label = this.deps.readLabel(record.value!)
-      this.builder.add('weir.labels', labelRow(label, line.line, piece.partition, record.offset))
+      if (rejected.includes(offset) || repeated.includes(offset)) continue
+      const open = this.builder.open('weir.labels')
+      const place = { line, topic_partition: partition, topic_offset: offset }
+      writeLabel(open.buffer, this.deps.readLabel(record.value!), place)
+      open.rows++
+    }
+    return true
+  }
+
+  /** Waits for records that the journal says are there; false when the signal came first. */
+  private async more(topic: string, line: number, signal: AbortSignal): Promise<boolean> {
+    const { log } = this.deps
+    if (log.settleMs === 0) throw missing(topic, line)
+    const nowMs = performance.now()
+    if (this.waited.topic !== topic || this.waited.line !== line) this.waited = { topic, line, sinceMs: nowMs }
+    // Most are there a moment later, which is nothing to tell of.
+    const quietMs = Math.max(0, this.waited.sinceMs + log.settleMs - nowMs)
+    const timer = setTimeout(() => this.note(`journal line ${line} still waits for its part of ${topic}`), quietMs)
+    try {
+      this.seen = await log.changed(this.seen, signal)
+    } finally {
+      clearTimeout(timer)
+    }
+    return !signal.aborted
+  }
+
+  private progressAfter(block: Block): Progress {
+    return {
+      line: block.lastLine,
+      rows: block.rows,
+      journal_offset: this.journal.position,
+      decisions_offset: this.decisions.resumeOffset,
+      alerts_offset: this.alerts.resumeOffset,
+      rows_max: this.deps.limits.rowsMax,
+      clock_ms: this.deps.limits.clockMs,
     }
   }
 
-  private async send(block: Block, signal: AbortSignal): Promise<void> {
-    const { store, metrics } = this.deps
-    for (const [table, { tsv }] of block.tables) {
-      await this.untilDone(signal, () => store.insert(table, COLUMNS[table], tsv, blockToken(block, table)))
+  private async send(block: Block, progress: Progress, signal: AbortSignal): Promise<void> {
+    const { metrics } = this.deps
+    for (const [table, { bytes }] of block.tables) {
+      if (!(await this.insert(signal, table, bytes, blockToken(block, table)))) return
     }
-    const done = await this.untilDone(signal, async () => {
-      const row = `${block.lastLine}\t${block.rows}\n`
-      await store.insert('weir.recorder_progress', ['line', 'rows'], row, blockToken(block, 'progress'))
-      return true
-    })
-    if (done === null) return
+    const row = new RowBuffer()
+    writeProgress(row, progress)
+    if (!(await this.insert(signal, 'weir.recorder_progress', row.done(), blockToken(block, 'progress')))) return
     this.completeLine = block.lastLine
+    this.journalOffset = progress.journal_offset
     this.rowsRecorded += block.tables.get('weir.scored_transactions')?.rows ?? 0
     metrics.gauge('weir_recorder_complete_line', block.lastLine)
     metrics.count('weir_recorder_rows_total', block.rows)
-    for (const wake of this.wakes.splice(0)) wake()
+    this.wakeAll()
+  }
+
+  private async insert(signal: AbortSignal, table: WrittenTable, bytes: Buffer, token: string): Promise<boolean> {
+    const { store } = this.deps
+    const done = await this.untilDone(signal, async () => {
+      await store.insert(table, columnNames(table), [headerOf(table), bytes], token, 'RowBinaryWithNamesAndTypes')
+      return true
+    })
+    return done === true
   }
 
   /** The same work again, with growing pauses, until it succeeds; null when the signal came first. */
@@ -189,11 +289,11 @@ export class Recorder {
     for (let pauseMs = RETRY_MS_MIN; ; pauseMs = Math.min(RETRY_MS_MAX, pauseMs * 2)) {
       try {
         const result = await work()
-        this.problem = ''
+        this.note('')
         return result
       } catch (error) {
         if (!(error instanceof WeirError) || !error.retryable) throw error
-        this.problem = error.message
+        this.note(error.message)
         this.deps.metrics.count('weir_recorder_retries_total')
         if (signal.aborted) return null
         await sleep(pauseMs, undefined, { signal }).catch(() => {})
@@ -201,51 +301,65 @@ export class Recorder {
     }
   }
 
-  private close(): void {
-    for (const stream of [this.journal, this.decisions, this.alerts, ...this.labels.values()]) stream.close()
+  private note(problem: string): void {
+    if (problem === this.problem) return
+    this.problem = problem
+    this.deps.onProblem?.(problem)
+  }
+
+  private wakeAll(): void {
+    for (const wake of this.wakes.splice(0)) wake()
   }
 }
 
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
+function decisionSink(builder: () => BlockBuilder, codec: Codec): RowSink {
+  const transcoder = new DecisionTranscoder(codec)
+  let open = builder().open('weir.scored_transactions')
+  let before = 0
+  return {
+    get line() {
+      return transcoder.line
+    },
+    get index() {
+      return transcoder.index
+    },
+    write(value) {
+      open = builder().open('weir.scored_transactions')
+      before = open.buffer.length
+      transcoder.write(value, open.buffer)
+    },
+    keep() {
+      open.rows++
+    },
+    undo() {
+      open.buffer.truncate(before)
+    },
+  }
 }
 
-/** One partition, read ahead. */
-class Stream {
-  readonly topic: string
-  private readonly reader: LogReader
-  private records: readonly LogRecord[] = []
-  private at = 0
-
-  constructor(log: Log, topic: string, partition: number) {
-    this.topic = topic
-    this.reader = log.reader({ topic, partition, offset: 0 })
-  }
-
-  async peek(): Promise<LogRecord | null> {
-    if (this.at >= this.records.length) {
-      this.records = await this.reader.read(READ_ROWS)
-      this.at = 0
-    }
-    return this.records[this.at] ?? null
-  }
-
-  take(): void {
-    this.at++
-  }
-
-  seek(offset: number): void {
-    this.reader.seek(offset)
-    this.records = []
-    this.at = 0
-  }
-
-  seekForward(offset: number): void {
-    const next = this.records[this.at]?.offset ?? this.reader.position
-    if (offset !== next) this.seek(offset)
-  }
-
-  close(): void {
-    this.reader.close()
+function alertSink(builder: () => BlockBuilder, codec: Codec): RowSink {
+  let open = builder().open('weir.alerts')
+  let before = 0
+  let place = { line: -1, index: -1 }
+  return {
+    get line() {
+      return place.line
+    },
+    get index() {
+      return place.index
+    },
+    write(value) {
+      open = builder().open('weir.alerts')
+      before = open.buffer.length
+      const alert = codec.alert.decode(value)
+      place = { line: alert.line, index: alert.index }
+      writeAlert(open.buffer, alert)
+    },
+    keep() {
+      open.rows++
+    },
+    undo() {
+      open.buffer.truncate(before)
+    },
   }
 }

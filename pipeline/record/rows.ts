@@ -1,89 +1,119 @@
+import {
+  type Columns,
+  type RowBuffer,
+  rowBinaryHeader,
+  type ValueWriter,
+  valueWriter,
+} from '#infra/clickhouse/row-binary.ts'
 import type { Alert, Decision } from '#schemas/decision.ts'
 import type { JournalLine } from '#schemas/journal.ts'
 import type { Label } from '#schemas/label.ts'
 
-/** Columns of each table, in the order in which the rows below write them. */
+const TEXT = 'String'
+const WORD = 'LowCardinality(String)'
+const WORDS = 'Array(LowCardinality(String))'
+const TIME = "DateTime64(3, 'UTC')"
+
+/**
+ * Columns of each table, in the order in which rows are written; the tables themselves stand in schemas/clickhouse. Those of a
+ * decision follow the order of its fields on the wire, so that they can be copied one after the other.
+ */
 export const COLUMNS = {
-  'weir.scored_transactions': [
-    'line', 'index', 'transaction_id', 'event_time', 'kind', 'original_id', 'card_id', 'account_id', 'merchant_id',
-    'terminal_id', 'amount', 'currency', 'amount_base', 'merchant_category', 'channel', 'entry_mode', 'country',
-    'merchant_country', 'latitude', 'longitude', 'device_id', 'ip_prefix', 'email_hash', 'bin', 'avs', 'cvv', 'three_ds',
-    'recurring', 'response_code', 'attributes', 'signals', 'score', 'threshold', 'verdict', 'rule_hits', 'shadow_hits',
-    'list_hits', 'model_version', 'rules_version', 'spec_hash', 'input_hash', 'degraded', 'explored', 'scored_at',
-  ],
-  'weir.alerts': [
-    'alert_id', 'open_alert_id', 'incident_id', 'line', 'index', 'transaction_id', 'event_time', 'card_id', 'account_id',
-    'merchant_id', 'device_id', 'ip_prefix', 'amount_base', 'score', 'threshold', 'verdict', 'expected_loss',
-    'reason_sources', 'reason_codes', 'reason_texts', 'reason_weights', 'explained', 'history', 'history_length',
-    'current', 'model_version', 'rules_version', 'spec_hash', 'scored_at',
-  ],
-  'weir.labels': [
-    'line', 'topic_partition', 'topic_offset', 'transaction_id', 'card_id', 'merchant_id', 'event_time', 'fraud', 'type',
-    'source', 'confidence', 'known_at',
-  ],
-  'weir.control_lines': ['line', 'term', 'clock', 'type', 'value', 'sha256'],
-} as const satisfies Record<string, readonly string[]> // biome-ignore format: tables
-export type RecordedTable = keyof typeof COLUMNS
+  'weir.scored_transactions': {
+    transaction_id: TEXT, event_time: TIME, card_id: TEXT, amount: 'Int64', currency: WORD, kind: WORD,
+    original_id: TEXT, account_id: TEXT, merchant_id: TEXT, terminal_id: TEXT, merchant_category: WORD, channel: WORD,
+    entry_mode: WORD, country: WORD, merchant_country: WORD, latitude: 'Nullable(Float64)',
+    longitude: 'Nullable(Float64)', device_id: TEXT, ip_prefix: TEXT, email_hash: TEXT, bin: WORD, avs: WORD, cvv: WORD,
+    three_ds: WORD, recurring: 'Bool', response_code: WORD, attributes: 'Map(LowCardinality(String), String)',
+    signals: 'Map(LowCardinality(String), Float64)', line: 'UInt64', index: 'UInt32', amount_base: 'Int64',
+    score: 'Nullable(Float32)', threshold: 'Nullable(Float32)', verdict: WORD, rule_hits: WORDS, shadow_hits: WORDS,
+    list_hits: WORDS, model_version: WORD, rules_version: WORD, spec_hash: WORD, input_hash: TEXT, degraded: WORD,
+    explored: 'Nullable(Float32)', scored_at: TIME,
+  },
+  'weir.alerts': {
+    alert_id: TEXT, open_alert_id: TEXT, incident_id: TEXT, line: 'UInt64', index: 'UInt32', transaction_id: TEXT,
+    event_time: TIME, card_id: TEXT, account_id: TEXT, merchant_id: TEXT, device_id: TEXT, ip_prefix: TEXT,
+    amount_base: 'Int64', score: 'Nullable(Float32)', threshold: 'Nullable(Float32)', verdict: WORD,
+    expected_loss: 'Float64', reason_sources: WORDS, reason_codes: WORDS, reason_texts: 'Array(String)',
+    reason_weights: 'Array(Float64)', explained: 'Bool', history: TEXT, history_length: 'UInt8', current: TEXT,
+    model_version: WORD, rules_version: WORD, spec_hash: WORD, scored_at: TIME,
+  },
+  'weir.labels': {
+    line: 'UInt64', topic_partition: 'UInt32', topic_offset: 'UInt64', transaction_id: TEXT, card_id: TEXT,
+    merchant_id: TEXT, event_time: TIME, fraud: 'Bool', type: WORD, source: WORD, confidence: 'Float64', known_at: TIME,
+  },
+  'weir.control_lines': { line: 'UInt64', term: 'UInt64', clock: TIME, type: WORD, value: TEXT, sha256: TEXT },
+  'weir.recorder_progress': {
+    line: 'UInt64', rows: 'UInt64', journal_offset: 'Int64', decisions_offset: 'Int64', alerts_offset: 'Int64',
+    rows_max: 'Int64', clock_ms: 'Int64',
+  },
+} as const satisfies Record<string, Columns> // biome-ignore format: tables
+export type WrittenTable = keyof typeof COLUMNS
+/** Tables that blocks of the journal go to. */
+export type RecordedTable = Exclude<WrittenTable, 'weir.recorder_progress'>
 
-export function decisionRow(decision: Decision): string {
-  const t = decision.transaction
-  return `${decision.line}\t${decision.index}\t${text(t.transaction_id)}\t${time(t.event_time)}\t${t.kind}\t${text(t.original_id)}\t${text(t.card_id)}\t${text(t.account_id)}\t${text(t.merchant_id)}\t${text(t.terminal_id)}\t${t.amount}\t${text(t.currency)}\t${decision.amount_base}\t${text(t.merchant_category)}\t${t.channel}\t${t.entry_mode}\t${text(t.country)}\t${text(t.merchant_country)}\t${number(t.latitude)}\t${number(t.longitude)}\t${text(t.device_id)}\t${text(t.ip_prefix)}\t${text(t.email_hash)}\t${text(t.bin)}\t${text(t.avs)}\t${text(t.cvv)}\t${text(t.three_ds)}\t${t.recurring}\t${text(t.response_code)}\t${textMap(t.attributes)}\t${numberMap(t.signals)}\t${number(decision.score)}\t${number(decision.threshold)}\t${decision.verdict}\t${textArray(decision.rule_hits)}\t${textArray(decision.shadow_hits)}\t${textArray(decision.list_hits)}\t${text(decision.model_version)}\t${decision.rules_version}\t${decision.spec_hash}\t${decision.input_hash}\t${decision.degraded}\t${number(decision.explored)}\t${time(decision.scored_at)}\n`
+type Row<Table extends WrittenTable> = Readonly<Record<keyof (typeof COLUMNS)[Table], unknown>>
+
+interface Written {
+  readonly names: readonly string[]
+  readonly header: Buffer
+  readonly fields: readonly (readonly [name: string, write: ValueWriter])[]
 }
 
-export function alertRow(alert: Alert): string {
-  const { reasons } = alert
-  return `${alert.alert_id}\t${alert.open_alert_id}\t${text(alert.incident_id)}\t${alert.line}\t${alert.index}\t${text(alert.transaction_id)}\t${time(alert.event_time)}\t${text(alert.card_id)}\t${text(alert.account_id)}\t${text(alert.merchant_id)}\t${text(alert.device_id)}\t${text(alert.ip_prefix)}\t${alert.amount_base}\t${number(alert.score)}\t${number(alert.threshold)}\t${alert.verdict}\t${alert.expected_loss}\t${textArray(reasons.map(({ source }) => source))}\t${textArray(reasons.map(({ code }) => code))}\t${textArray(reasons.map((reason) => reason.text))}\t[${reasons.map(({ weight }) => weight).join(',')}]\t${alert.explained}\t${alert.history.toString('base64')}\t${alert.history_length}\t${alert.current.toString('base64')}\t${text(alert.model_version)}\t${alert.rules_version}\t${alert.spec_hash}\t${time(alert.scored_at)}\n`
+const WRITTEN: ReadonlyMap<WrittenTable, Written> = new Map(
+  (Object.entries(COLUMNS) as [WrittenTable, Columns][]).map(([table, columns]) => [
+    table,
+    {
+      names: Object.keys(columns),
+      header: rowBinaryHeader(columns),
+      fields: Object.entries(columns).map(([name, type]) => [name, valueWriter(type)] as const),
+    },
+  ]),
+)
+
+export function columnNames(table: WrittenTable): readonly string[] {
+  return WRITTEN.get(table)!.names
 }
 
-export function labelRow(label: Label, line: number, partition: number, offset: number): string {
-  return `${line}\t${partition}\t${offset}\t${text(label.transaction_id)}\t${text(label.card_id)}\t${text(label.merchant_id)}\t${time(label.event_time)}\t${label.fraud}\t${label.type}\t${label.source}\t${label.confidence}\t${time(label.known_at)}\n`
+/** What stands before a table's rows when they are sent. */
+export function headerOf(table: WrittenTable): Buffer {
+  return WRITTEN.get(table)!.header
 }
 
-export function controlRow({ line, term, clock, control }: JournalLine): string {
-  return `${line}\t${term}\t${time(clock)}\t${control!.type}\t${text(control!.value)}\t${control!.sha256}\n`
+export function writeDecision(rows: RowBuffer, { transaction, ...decided }: Decision): void {
+  write(rows, 'weir.scored_transactions', { ...transaction, ...decided })
 }
 
-const SPECIAL = /[\t\n\r\\\0\b\f']/
-
-/** ClickHouse's TabSeparated escapes; most ids need none. */
-export function text(value: string): string {
-  return SPECIAL.test(value) ? value.replace(/[\t\n\r\\\0\b\f']/g, (char) => ESCAPES[char]!) : value
+export function writeAlert(rows: RowBuffer, { reasons, history, current, ...alert }: Alert): void {
+  write(rows, 'weir.alerts', {
+    ...alert,
+    reason_sources: reasons.map(({ source }) => source),
+    reason_codes: reasons.map(({ code }) => code),
+    reason_texts: reasons.map(({ text }) => text),
+    reason_weights: reasons.map(({ weight }) => weight),
+    history: history.toString('base64'),
+    current: current.toString('base64'),
+  })
 }
 
-const ESCAPES: Readonly<Record<string, string>> = {
-  '\t': '\\t',
-  '\n': '\\n',
-  '\r': '\\r',
-  '\\': '\\\\',
-  '\0': '\\0',
-  '\b': '\\b',
-  '\f': '\\f',
-  "'": "\\'",
+/** A label and where it stood in its topic. */
+export function writeLabel(
+  rows: RowBuffer,
+  label: Label,
+  place: { readonly line: number; readonly topic_partition: number; readonly topic_offset: number },
+): void {
+  write(rows, 'weir.labels', { ...label, ...place })
 }
 
-/** DateTime64(3) takes ten digits of seconds with a fraction; exact below 2^53 ms. */
-function time(epochMs: number): string {
-  const whole = Math.floor(epochMs / 1_000)
-  const rest = epochMs - whole * 1_000
-  return `${String(whole).padStart(10, '0')}.${rest < 10 ? '00' : rest < 100 ? '0' : ''}${rest}`
+export function writeControl(rows: RowBuffer, { line, term, clock, control }: JournalLine): void {
+  write(rows, 'weir.control_lines', { line, term, clock, ...control! })
 }
 
-function number(value: number | null): string {
-  return value === null ? '\\N' : String(value)
+export function writeProgress(rows: RowBuffer, progress: Row<'weir.recorder_progress'>): void {
+  write(rows, 'weir.recorder_progress', progress)
 }
 
-function textArray(values: readonly string[]): string {
-  return values.length === 0 ? '[]' : `[${values.map((value) => `'${text(value)}'`).join(',')}]`
-}
-
-function textMap(values: Readonly<Record<string, string>>): string {
-  let map = ''
-  for (const key in values) map += `${map === '' ? '' : ','}'${text(key)}':'${text(values[key]!)}'`
-  return `{${map}}`
-}
-
-function numberMap(values: Readonly<Record<string, number>>): string {
-  let map = ''
-  for (const key in values) map += `${map === '' ? '' : ','}'${text(key)}':${values[key]}`
-  return `{${map}}`
+function write<Table extends WrittenTable>(rows: RowBuffer, table: Table, row: Row<Table>): void {
+  const values = row as Readonly<Record<string, unknown>>
+  for (const [name, writeValue] of WRITTEN.get(table)!.fields) writeValue(rows, values[name])
 }

@@ -3,15 +3,17 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
 import { setTimeout } from 'node:timers/promises'
-import type { DataPaths } from '#infra/data-folder.ts'
+import { type DataPaths, dataPaths } from '#infra/data-folder.ts'
 import { readServiceAddress, type ServiceAddress } from '#infra/service-address.ts'
-import { SliceBuffers } from '#pipeline/slice.ts'
 import type { Config } from '#schemas/config.ts'
 import { WeirError } from '#schemas/errors.ts'
 import type { FeatureSpec } from '#schemas/feature-spec.ts'
 import { TRANSACTION_DEFAULTS, type Transaction } from '#schemas/transaction.ts'
-import { foldAll, openRuntime, ordinaryLoad, publishRandomModel, withDataFolder } from './bench-runtime.ts'
+import { withDataFolder } from './bench-runtime.ts'
 import { eventMaker } from './features.ts'
+import { onKafkaStage } from './kafka-bench.ts'
+import { ordinaryLoad } from './ordinary-load.ts'
+import { placeModel } from './place-model.ts'
 
 export interface ApiBenchOptions {
   readonly config: Config
@@ -21,10 +23,13 @@ export interface ApiBenchOptions {
   readonly seconds: number
   /** Null: as many as `seconds` hold. */
   readonly requests: number | null
+  /** Over a Kafka broker that is started for it, rather than the log in files. */
+  readonly isKafka: boolean
 }
 
 export interface ApiFigures {
   readonly spec: string
+  readonly log: 'file' | 'kafka'
   readonly requestsPerSecondWanted: number
   readonly requestsPerSecond: number
   readonly seconds: number
@@ -51,42 +56,52 @@ const LOOK_EVERY_MS = 50
 
 /** `weir run` in a process of its own on a fresh data folder, asked at a steady rate over kept-alive connections. */
 export async function benchApi(options: ApiBenchOptions): Promise<ApiFigures> {
+  return options.isKafka ? await overKafka(options) : await overFiles(options)
+}
+
+/** The broker on the same cores; each request is appended to its topic, read back and decided. */
+async function overKafka(options: ApiBenchOptions): Promise<ApiFigures> {
+  return await onKafkaStage(options, [], async (stage) => {
+    const config = stage.configOf('service')
+    await placeModel(config, dataPaths(config), options.spec)
+    const run = stage.run('service')
+    await run.becomes('active', READY_WAIT_MS)
+    await run.said(/listening on/, READY_WAIT_MS)
+    const figures = await ask(options, readServiceAddress(run.paths.folder)!)
+    await run.kill('SIGTERM')
+    return figures
+  })
+}
+
+async function overFiles(options: ApiBenchOptions): Promise<ApiFigures> {
   return await withDataFolder(options.config, async (config, paths) => {
     await placeModel(config, paths, options.spec)
     const service = startService(options, paths)
     const killWithUs = (): boolean => service.kill('SIGKILL')
     process.once('exit', killWithUs)
-    const agent = new Agent({ keepAlive: true, maxSockets: SOCKETS_MAX })
     try {
-      const address = await ready(service, paths)
-      const count = options.requests ?? options.seconds * RATE
-      const warmUp = WARM_UP_SECONDS * RATE
-      const bodies = requestBodies(warmUp + count)
-      const target = { address, agent, token: readFileSync(address.tokenFile, 'utf8').trim() }
-      await sendAll(target, bodies.slice(0, warmUp))
-      const run = await sendAll(target, bodies.slice(warmUp))
-      const recordedRows = await recorded(target)
-      return figuresOf(run, options.spec.name, recordedRows)
+      return await ask(options, await ready(service, paths))
     } finally {
-      agent.destroy()
       await stop(service)
       process.off('exit', killWithUs)
     }
   })
 }
 
-/** A network of the usual size in charge, so that requests are scored whether or not models were shipped. */
-async function placeModel(config: Config, paths: DataPaths, spec: FeatureSpec): Promise<void> {
-  const runtime = await openRuntime(config, paths, spec)
-  const slice = new SliceBuffers(config.path.sliceRowsMax, runtime.layout)
-  const next = eventMaker(ordinaryLoad(1_000, 100, 20_480))
-  foldAll(
-    runtime,
-    slice,
-    Array.from({ length: 20_480 }, (_, n) => runtime.codec.transaction.encode(next(n))),
-  )
-  await publishRandomModel(runtime, slice)
-  await runtime.close()
+async function ask(options: ApiBenchOptions, address: ServiceAddress): Promise<ApiFigures> {
+  const agent = new Agent({ keepAlive: true, maxSockets: SOCKETS_MAX })
+  try {
+    const count = options.requests ?? options.seconds * RATE
+    const warmUp = WARM_UP_SECONDS * RATE
+    const bodies = requestBodies(warmUp + count)
+    const target = { address, agent, token: readFileSync(address.tokenFile, 'utf8').trim() }
+    await sendAll(target, bodies.slice(0, warmUp))
+    const run = await sendAll(target, bodies.slice(warmUp))
+    const recordedRows = await recorded(target)
+    return figuresOf(run, options, recordedRows)
+  } finally {
+    agent.destroy()
+  }
 }
 
 function startService({ program, spec }: ApiBenchOptions, { folder }: DataPaths): ChildProcess {
@@ -192,13 +207,14 @@ async function recorded({ address, token }: Target): Promise<number> {
   return Number(rows[0]?.rows)
 }
 
-function figuresOf(run: Run, spec: string, recordedRows: number): ApiFigures {
+function figuresOf(run: Run, { spec, isKafka }: ApiBenchOptions, recordedRows: number): ApiFigures {
   const latencies = run.latencyMs.filter((ms) => !Number.isNaN(ms)).sort()
   const delays = run.sendDelayMs.slice().sort()
   const at = (sorted: Float64Array, share: number): number =>
     Number((sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN).toFixed(2))
   return {
-    spec,
+    spec: spec.name,
+    log: isKafka ? 'kafka' : 'file',
     requestsPerSecondWanted: RATE,
     requestsPerSecond: Math.round(run.answered / run.seconds),
     seconds: Number(run.seconds.toFixed(2)),

@@ -10,19 +10,10 @@ import { ACCEPTED, type Received, reached, type SliceBuffers } from '#pipeline/s
 import type { Config } from '#schemas/config.ts'
 import type { FeatureSpec } from '#schemas/feature-spec.ts'
 import type { ControlType } from '#schemas/journal.ts'
-import type { FeatureLoad } from './features.ts'
 import { makeRandomModel } from './random-model.ts'
 
 const KEY_BYTES = 32
 export const DAY_MS = 86_400_000
-/** What an ordinary card does. */
-export const CARD_EVENTS = 60
-export const CARD_DAYS = 30
-
-/** A world whose cards make `CARD_EVENTS` in `CARD_DAYS`, over so many events. */
-export function ordinaryLoad(cards: number, merchants: number, events: number): FeatureLoad {
-  return { cards, merchants, events, days: (events / (cards * CARD_EVENTS)) * CARD_DAYS }
-}
 
 /** The path as the service assembles it, with rates and rules in force; no model yet. */
 export async function openRuntime(config: Config, paths: DataPaths, spec: FeatureSpec): Promise<PathRuntime> {

@@ -14,6 +14,8 @@ measure() {
 
 measure path-lean path --spec lean
 measure path-default path --spec default
+measure world-default world --preset default
+measure world-demo world --preset demo
 for name in log features decide simulator memory restart record api training; do
   measure "$name" "$name"
 done

@@ -1,6 +1,6 @@
 import type { FeatureSpec } from '#schemas/feature-spec.ts'
-import { CARD_DAYS, CARD_EVENTS } from './bench-runtime.ts'
 import { benchFeatures } from './features.ts'
+import { CARD_DAYS, CARD_EVENTS } from './ordinary-load.ts'
 
 /** An ordinary card is measured on fewer of them: a million with 60 events each would take a quarter of an hour. */
 const ORDINARY_CARDS = 50_000

@@ -17,11 +17,11 @@ import {
   fillSlice,
   foldAll,
   openRuntime,
-  ordinaryLoad,
   publishRandomModel,
   withDataFolder,
 } from './bench-runtime.ts'
 import { eventMaker } from './features.ts'
+import { ordinaryLoad } from './ordinary-load.ts'
 
 export interface PathBenchOptions {
   readonly config: Config

@@ -22,7 +22,7 @@ const ROWS_A_LINE = 250
 /** Recorded before the clock starts: the engine's first inserts build its code. */
 const WARM_LINES = 40
 /** As the service cuts them. */
-const LIMITS = { rowsMax: 5_000, clockMs: 1_000 }
+const LIMITS = { rowsMax: 10_000, clockMs: 1_000 }
 const CARDS = 40_000
 const MERCHANTS = 4_000
 const FROM_MS = Date.UTC(2026, 0, 15)
@@ -127,7 +127,7 @@ function recordsOf(codec: Codec, line: number, rows: number): RecordToAppend[] {
   }
   // The last line has no input and closes the block.
   const pieces = rows === 0 ? [] : [piece]
-  const value = codec.journalLine.encode({ line, term: 1, clock: clockOf(line), pieces, control: null })
+  const value = codec.journalLine.encode({ line, term: 1, clock: clockOf(line), pieces, control: null, alerts: 0 })
   records.push({ topic: journal, partition: 0, key: null, value })
   return records
 }

@@ -2,7 +2,7 @@ import { statSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { recover } from '#cli/service.ts'
+import { recover } from '#cli/recover.ts'
 import { CheckpointWriter } from '#infra/checkpoint.ts'
 import { wallClock } from '#infra/clock.ts'
 import type { DataPaths } from '#infra/data-folder.ts'
@@ -13,16 +13,9 @@ import { SliceBuffers } from '#pipeline/slice.ts'
 import type { Config } from '#schemas/config.ts'
 import { WeirError } from '#schemas/errors.ts'
 import type { FeatureSpec } from '#schemas/feature-spec.ts'
-import {
-  applyCause,
-  CARD_DAYS,
-  fillSlice,
-  foldAll,
-  openRuntime,
-  publishRandomModel,
-  withDataFolder,
-} from './bench-runtime.ts'
+import { applyCause, fillSlice, foldAll, openRuntime, publishRandomModel, withDataFolder } from './bench-runtime.ts'
 import { eventMaker } from './features.ts'
+import { CARD_DAYS } from './ordinary-load.ts'
 
 export interface RestartOptions {
   readonly config: Config
@@ -136,8 +129,8 @@ async function writeCheckpoint(runtime: Runtime, paths: DataPaths, slice: SliceB
       term: 1,
       clock: slice.clock,
       specHash: runtime.layout.specHash,
-      positions: [],
-      extra: { controls: [...runtime.inForce.values()], alerts: runtime.book.snapshot(), alertsOffset: 0 },
+      positions: [{ topic: runtime.topics.journal, partition: 0, offset: 0 }],
+      extra: { controls: [...runtime.inForce.values()], alerts: runtime.book.snapshot() },
     },
     runtime.memory.beginSnapshot(),
   )

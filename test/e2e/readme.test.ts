@@ -1,18 +1,26 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { prepareKafka } from '#test/support/kafka-home.ts'
+import { skipWithout } from '#test/support/optional-tool.ts'
 
 const ROOT = new URL('../..', import.meta.url).pathname
 const COMMAND_MS_MAX = 300_000
 /** Runs until it is told to stop; the word says that it is up. */
 const ENDLESS: readonly (readonly [RegExp, RegExp])[] = [
+  [/^make kafka\b/, /kafka: ready at/],
   [/^make demo\b/, /page +http/],
   [/^npx weir demo(?!.*--exit)/, /page +http/],
   [/^npx weir run\b/, /Page: http/],
 ]
+
+/** Where README says that its broker is. */
+const BROKER = '127.0.0.1:9092'
+const kafkaHome = await prepareKafka()
 
 /** Commands of a document: its indented or fenced shell lines, continued ones joined, comments left out. */
 function commandsOf(file: string): string[] {
@@ -35,22 +43,40 @@ function commandsOf(file: string): string[] {
   return commands.filter((command) => /^(make|npx|curl|node|echo|cat) /.test(command))
 }
 
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as { readonly port: number }
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
 describe('the README, typed as it stands', () => {
   let folder: string
+  let brokerPort: number
   let running: ChildProcess | null = null
+  /** Stays in its own terminal while the others are typed. */
+  let broker: ChildProcess | null = null
+  /** Where the one that runs says that it does. */
+  let address = ''
 
-  before(() => {
+  before(async () => {
     folder = mkdtempSync(join(tmpdir(), 'weir-readme-'))
+    brokerPort = await freePort()
   })
   after(async () => {
     await stop()
+    if (broker !== null) await end(broker)
     rmSync(folder, { recursive: true })
   })
 
   /** A process group of its own, so that make and what it starts can be told to stop together. */
   function start(command: string): ChildProcess {
-    // What README calls .weir is a temporary folder here, so that a developer's own data is left alone.
-    const line = command.replaceAll('.weir/', `${folder}/`)
+    // What README calls .weir is a temporary folder here, so that a developer's own data is left alone; so is the broker's.
+    const line = command
+      .replaceAll('.weir/', `${folder}/`)
+      .replaceAll(BROKER, `127.0.0.1:${brokerPort}`)
+      .replace(/^make kafka$/, `make kafka KAFKA="--port ${brokerPort} --folder ${folder}/broker"`)
     return spawn('bash', ['-c', line], {
       cwd: ROOT,
       env: { ...process.env, WEIR_DATA_FOLDER: folder },
@@ -63,6 +89,10 @@ describe('the README, typed as it stands', () => {
     if (running === null) return
     const child = running
     running = null
+    await end(child)
+  }
+
+  async function end(child: ChildProcess): Promise<void> {
     const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
     process.kill(-child.pid!, 'SIGINT')
     await ended
@@ -83,9 +113,12 @@ describe('the README, typed as it stands', () => {
   }
 
   async function runUntilUp(command: string, word: RegExp): Promise<void> {
-    await stop()
-    running = start(command)
-    const child = running
+    const isBroker = command.startsWith('make kafka')
+    if (!isBroker) await stop()
+    const child = start(command)
+    if (isBroker) broker = child
+    else running = child
+    if (!isBroker) address = join(command.includes('.weir/kafka') ? join(folder, 'kafka') : folder, 'service.json')
     await new Promise<void>((resolve, reject) => {
       let said = ''
       const listen = (chunk: Buffer): void => {
@@ -107,7 +140,8 @@ describe('the README, typed as it stands', () => {
   for (const command of commands) {
     // This test is one of those that `make test` runs.
     if (command === 'make test') continue
-    test(command, async () => {
+    const skip = /kafka/.test(command) ? skipWithout(kafkaHome) : false
+    test(command, { skip }, async () => {
       const endless = ENDLESS.find(([pattern]) => pattern.test(command))
       // Two demos cannot share their folder.
       if (command.includes(' demo')) await stop()
@@ -117,8 +151,8 @@ describe('the README, typed as it stands', () => {
   }
 
   test('what was left running stops when it is told to', async () => {
-    assert.ok(running !== null && existsSync(join(folder, 'service.json')))
+    assert.ok(running !== null && existsSync(address))
     await stop()
-    assert.ok(!existsSync(join(folder, 'service.json')), 'it took its address away, so it stopped in good order')
+    assert.ok(!existsSync(address), 'it took its address away, so it stopped in good order')
   })
 })

@@ -5,11 +5,12 @@ import { openEmbeddedStore } from '#infra/clickhouse/embedded-store.ts'
 import { migrate } from '#infra/clickhouse/migrate.ts'
 import type { Store } from '#infra/clickhouse/store.ts'
 import { readNamedQueries, runNamedQuery } from '#console/server/named-queries.ts'
-import { alertRow, COLUMNS, decisionRow, labelRow, type RecordedTable } from '#pipeline/record/rows.ts'
+import { type RecordedTable, writeAlert, writeLabel } from '#pipeline/record/rows.ts'
 import type { Alert, Decision } from '#schemas/decision.ts'
 import { WeirError } from '#schemas/errors.ts'
 import type { Label } from '#schemas/label.ts'
 import type { Transaction } from '#schemas/transaction.ts'
+import { decisionBytes, insertRows, rowBytes } from '#test/support/clickhouse-rows.ts'
 import { alertOf, decisionOf } from '#test/support/decisions.ts'
 import { newTempFolder } from '#test/support/temp-folder.ts'
 import { labelOf } from '#test/support/transactions.ts'
@@ -529,18 +530,24 @@ async function fill(given: {
 }): Promise<void> {
   const line = 1
   const decisions = (given.decisions ?? []).map(({ transaction, ...fields }, index) =>
-    decisionRow(decisionOf({ line, index, ...fields }, transaction)),
+    decisionOf({ line, index, ...fields }, transaction),
   )
-  const alerts = (given.alerts ?? []).map((fields, index) => alertRow(alertOf({ line, index, ...fields })))
-  const labels = (given.labels ?? []).map((fields, offset) => labelRow(labelOf(fields), line, 0, offset))
-  await replace('weir.scored_transactions', decisions)
+  const alerts = rowBytes((rows) => {
+    for (const [index, fields] of (given.alerts ?? []).entries()) writeAlert(rows, alertOf({ line, index, ...fields }))
+  })
+  const labels = rowBytes((rows) => {
+    for (const [topic_offset, fields] of (given.labels ?? []).entries()) {
+      writeLabel(rows, labelOf(fields), { line, topic_partition: 0, topic_offset })
+    }
+  })
+  await replace('weir.scored_transactions', decisionBytes(decisions))
   await replace('weir.alerts', alerts)
   await replace('weir.labels', labels)
 }
 
-async function replace(table: RecordedTable, rows: readonly string[]): Promise<void> {
+async function replace(table: RecordedTable, bytes: Buffer): Promise<void> {
   await store.command(`TRUNCATE TABLE ${table}`)
-  if (rows.length > 0) await store.insert(table, COLUMNS[table], rows.join(''), '')
+  if (bytes.length > 0) await insertRows(store, table, bytes, '')
 }
 
 function ask(name: string, given: Readonly<Record<string, unknown>> = {}): ReturnType<Store['query']> {

@@ -18,6 +18,10 @@ const OPTIONS = { seed: 3, validation: VALIDATION, units: 16, batchSize: 64, lea
 const native = await nativeBackend()
 const skip = typeof native === 'string' ? `native TensorFlow is not there (make native): ${native}` : false
 
+test('native TensorFlow is there where nothing may be skipped', { skip: process.env['CI'] !== 'true' }, () => {
+  assert.equal(skip, false)
+})
+
 describe('training on native TensorFlow', { skip }, () => {
   const backend = native as TrainingBackend
 

@@ -33,7 +33,7 @@ before(async () => {
   await migrate(store, assetPath('schemas/clickhouse'))
 })
 beforeEach(async () => {
-  for (const table of [...TABLES, ...HOURS, 'recorder_progress']) await store.command(`TRUNCATE TABLE weir.${table}`)
+  for (const table of [...TABLES, 'hourly', 'recorder_progress']) await store.command(`TRUNCATE TABLE weir.${table}`)
 })
 after(async () => {
   await store.close()
@@ -239,7 +239,9 @@ class FakePath {
     if (decided > 0) pieces.push(pieceOf(transactions, this.transactionsSeen, decided))
     this.labelsSeen += heard
     this.transactionsSeen += decided
-    const written = { line, term: 1, clock: FROM_MS + line * 10, pieces, control: what.control ?? null }
+    // Lines of before do not say how many alerts they have.
+    const said = line % 2 === 0 ? alerted : null
+    const written = { line, term: 1, clock: FROM_MS + line * 10, pieces, control: what.control ?? null, alerts: said }
     records.push(recordOf(journal, codec.journalLine.encode(written)))
     await this.log.append(records)
   }
@@ -274,11 +276,11 @@ class WatchedStore implements Store {
     return this.real.command(sql)
   }
 
-  async insert(...[table, columns, tsv, token]: Parameters<Store['insert']>): Promise<void> {
+  async insert(...given: Parameters<Store['insert']>): Promise<void> {
     this.refuseWhenAway()
-    this.tokens.push(token)
+    this.tokens.push(given[3])
     this.wake()
-    await this.real.insert(table, columns, tsv, token)
+    await this.real.insert(...given)
     if (this.answersLost > 0) {
       this.answersLost--
       throw new WeirError('STORE_UNAVAILABLE', 'the answer was lost')
@@ -288,8 +290,9 @@ class WatchedStore implements Store {
   async query(...given: Parameters<Store['query']>): ReturnType<Store['query']> {
     this.refuseWhenAway()
     if (this.progress === null) return await this.real.query(...given)
-    const row = { line: Math.max(0, this.progress), n: this.progress < 0 ? 0 : 1 }
-    return { columns: [], rows: [row], truncated: false }
+    const row = { line: this.progress, rows: 1, journal_offset: -1, decisions_offset: -1, alerts_offset: -1 }
+    const rows = this.progress < 0 ? [] : [{ ...row, rows_max: -1, clock_ms: -1 }]
+    return { columns: [], rows, truncated: false }
   }
 
   analystQuery(...given: Parameters<Store['analystQuery']>): ReturnType<Store['analystQuery']> {

@@ -68,12 +68,12 @@ function readValue(type: string, bytes: Buffer, cursor: Cursor): unknown {
     case 'Float64':
       return bytes.readDoubleLE(take(8))
     case 'Nullable':
-      return bytes[take(1)] === 1 ? null : readValue(inner!, bytes, cursor)
+      return bytes[take(1)] === 1 ? null : readValue(inner, bytes, cursor)
     case 'Array':
-      return Array.from({ length: readVarint(bytes, cursor) }, () => readValue(inner!, bytes, cursor))
+      return Array.from({ length: readVarint(bytes, cursor) }, () => readValue(inner, bytes, cursor))
     case 'Map': {
-      const comma = inner!.lastIndexOf(',')
-      const [key, value] = [inner!.slice(0, comma).trim(), inner!.slice(comma + 1).trim()]
+      const comma = inner.lastIndexOf(',')
+      const [key, value] = [inner.slice(0, comma).trim(), inner.slice(comma + 1).trim()]
       const entries = Array.from({ length: readVarint(bytes, cursor) }, () => [
         readValue(key, bytes, cursor),
         readValue(value, bytes, cursor),

@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { dataPaths } from '#infra/data-folder.ts'
 import { KafkaAdmin } from '#infra/kafka/admin.ts'
 import { createKafkaClient, type KafkaClient } from '#infra/kafka/client.ts'
@@ -10,7 +12,7 @@ import { noMetrics } from '#infra/metrics.ts'
 import { loadTokenKey } from '#infra/tokenizer.ts'
 import { kafkaConfigOf } from '#cli/open-log.ts'
 import { plannedTopics } from '#cli/topics.ts'
-import type { Config } from '#schemas/config.ts'
+import { type Config, settingsByKey } from '#schemas/config.ts'
 import { type RunningKafka, startKafka } from './kafka-broker.ts'
 import type { KafkaHome } from './kafka-home.ts'
 import { startTcpRelay, type TcpRelay } from './tcp-relay.ts'
@@ -77,19 +79,24 @@ export class KafkaStage {
         relayPort: relay.port,
         properties: BROKER_PROPERTIES,
       })
+      const base = withSettings(options.config, options.settings)
       const config: Config = {
-        ...options.config,
+        ...base,
         dataFolder: folder,
         tokenKeyFile: join(folder, 'token.key'),
-        log: { ...options.config.log, home: 'kafka' },
-        model: { ...options.config.model, registryFolder: join(folder, 'models') },
-        kafka: { ...options.config.kafka, brokers: kafka.brokers },
+        log: { ...base.log, home: 'kafka' },
+        model: { ...base.model, registryFolder: join(folder, 'models') },
+        kafka: { ...base.kafka, brokers: kafka.brokers },
       }
       mkdirSync(config.model.registryFolder, { recursive: true })
       loadTokenKey(config.tokenKeyFile)
       const client = await createKafkaClient({ config: kafkaConfigOf(config), logger: createSilentLogger() })
       const admin = new KafkaAdmin({ client, logger: createSilentLogger(), nowMs })
-      await admin.createTopics(plannedTopics(config)).finally(() => admin.close())
+      try {
+        await admin.createTopics(plannedTopics(config))
+      } finally {
+        await admin.close()
+      }
       return new KafkaStage(options, config, kafka, relay, client)
     } catch (error) {
       await relay.close()
@@ -105,25 +112,28 @@ export class KafkaStage {
 
   /** `weir run` on the data folder of this name. */
   run(name: string, { settings = [], nodeArgs = [], isRelayed = false }: RunOptions = {}): StagedRun {
-    const { tokenKeyFile, model, kafka, dataFolder, path, topics } = this.configOf(name)
-    const brokers = isRelayed ? [`127.0.0.1:${this.relay.port}`] : kafka.brokers
-    const own = [
-      'log.home=kafka',
-      `kafka.brokers=${brokers.join(',')}`,
-      `tokenKeyFile=${tokenKeyFile}`,
-      `model.registryFolder=${model.registryFolder}`,
-      `path.spec=${path.spec}`,
-      `topics.journal=${topics.journal}`,
-    ]
-    const sets = [...own, ...this.options.settings, ...settings].flatMap((set) => ['--set', set])
+    const sets = this.settingsOf(isRelayed, settings)
+    const { dataFolder } = this.configOf(name)
+    const command = ['run', '--port', '0', '--data', dataFolder, '--log-level', 'info', ...sets]
     const run = new StagedRun(name, dataPaths({ ...this.config, dataFolder }), [
       ...nodeArgs,
       ...this.options.program,
-      ...['run', '--port', '0', '--data', dataFolder, '--log-level', 'info', ...sets],
+      ...command,
     ])
     this.runs.add(run)
     void run.ended.then(() => this.runs.delete(run))
     return run
+  }
+
+  /**
+   * Another command on the data folder of this name, with `--json`; what it gives.
+   *
+   * @throws Error when it fails
+   */
+  async command(name: string, args: readonly string[]): Promise<unknown> {
+    const own = ['--json', '--data', this.configOf(name).dataFolder, ...this.settingsOf(false, [])]
+    const { stdout } = await promisify(execFile)(process.execPath, [...this.options.program, ...args, ...own])
+    return JSON.parse(stdout)
   }
 
   /** A log that reads what was committed. */
@@ -142,6 +152,19 @@ export class KafkaStage {
     })
   }
 
+  private settingsOf(isRelayed: boolean, more: readonly string[]): string[] {
+    const { tokenKeyFile, model, kafka, path } = this.config
+    const brokers = isRelayed ? [`127.0.0.1:${this.relay.port}`] : kafka.brokers
+    const own = [
+      'log.home=kafka',
+      `kafka.brokers=${brokers.join(',')}`,
+      `tokenKeyFile=${tokenKeyFile}`,
+      `model.registryFolder=${model.registryFolder}`,
+      `path.spec=${path.spec}`,
+    ]
+    return [...own, ...this.options.settings, ...more].flatMap((set) => ['--set', set])
+  }
+
   /** SIGKILL for whatever still runs. */
   async close(): Promise<void> {
     process.off('exit', this.killWithUs)
@@ -149,6 +172,20 @@ export class KafkaStage {
     await this.relay.close()
     await this.kafka.close()
   }
+}
+
+/** The configuration with settings as `--set` takes them. */
+function withSettings(config: Config, settings: readonly string[]): Config {
+  const known = settingsByKey()
+  const changed: Record<string, unknown> = structuredClone(config)
+  for (const setting of settings) {
+    const [key = '', value] = setting.split('=', 2)
+    const parts = key.split('.')
+    const last = parts.pop()!
+    const group = parts.reduce((tree, part) => tree[part] as Record<string, unknown>, changed)
+    group[last] = known.get(key)!.shape.parse(value)
+  }
+  return changed as unknown as Config
 }
 
 const nowMs = (): number => performance.now()

@@ -1,11 +1,18 @@
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 import { startKafka } from './kafka-broker.ts'
 import { prepareKafka } from './kafka-home.ts'
 
 // A broker for people who try things out; its data stays in `.kafka/data` until somebody removes the folder.
-const PORT = 9092
-const FOLDER = join(fileURLToPath(new URL('../../.kafka', import.meta.url)), 'data')
+const { values } = parseArgs({
+  options: {
+    port: { type: 'string', default: '9092' },
+    folder: { type: 'string', default: join(fileURLToPath(new URL('../../.kafka', import.meta.url)), 'data') },
+  },
+})
+const { folder } = values
+const port = Number(values.port)
 
 const home = await prepareKafka()
 if (home.tool === null) {
@@ -13,8 +20,8 @@ if (home.tool === null) {
   process.exitCode = 1
 } else {
   process.stderr.write('kafka: starting\n')
-  const kafka = await startKafka(home.tool, { folder: FOLDER, port: PORT })
-  process.stderr.write(`kafka: ready at ${kafka.brokers.join(', ')}, data in ${FOLDER}; Ctrl-C stops it\n`)
+  const kafka = await startKafka(home.tool, { folder, port })
+  process.stderr.write(`kafka: ready at ${kafka.brokers.join(', ')}, data in ${folder}; Ctrl-C stops it\n`)
   let isStopping = false
   const stop = (): void => {
     if (isStopping) return

@@ -3,6 +3,9 @@ import { readFileSync } from 'node:fs'
 import type { DataPaths } from '#infra/data-folder.ts'
 import { readServiceAddress } from '#infra/service-address.ts'
 
+/** What a process of several does: one is active at a time. */
+export type Role = 'starting' | 'standby' | 'active'
+
 export interface RunEnd {
   readonly exitCode: number | null
   readonly signal: NodeJS.Signals | null
@@ -18,6 +21,8 @@ export class StagedRun {
   readonly pid: number
   readonly ended: Promise<RunEnd>
   end: RunEnd | null = null
+  /** As far as it has told. */
+  role: Role = 'starting'
   /** What it has logged, the newest lines. */
   readonly lines: string[] = []
   private readonly child: ChildProcess
@@ -33,6 +38,7 @@ export class StagedRun {
       const lines = (rest + text).split('\n')
       rest = lines.pop() ?? ''
       this.lines.push(...lines)
+      for (const line of lines) this.role = roleTold(line) ?? this.role
       if (this.lines.length > LINES_KEPT) this.lines.splice(0, this.lines.length - LINES_KEPT)
       this.wake()
     })
@@ -59,17 +65,12 @@ export class StagedRun {
    * @throws Error when it ended without, or not within so long; with what it said last
    */
   async said(what: RegExp, withinMs: number): Promise<void> {
-    const late = AbortSignal.timeout(withinMs)
-    while (!this.hasSaid(what)) {
-      if (this.end !== null || late.aborted) {
-        const how = this.end === null ? `said nothing like ${String(what)} in ${withinMs} ms` : endText(this.end)
-        throw new Error(`weir run on ${this.name} ${how}\n${this.lines.slice(-20).join('\n')}`)
-      }
-      await new Promise<void>((resolve) => {
-        this.watchers.push(resolve)
-        late.addEventListener('abort', () => resolve(), { once: true })
-      })
-    }
+    await this.waitFor(`said ${String(what)}`, withinMs, () => this.hasSaid(what))
+  }
+
+  /** @throws Error as `said` */
+  async becomes(role: Role, withinMs: number): Promise<void> {
+    await this.waitFor(`became ${role}`, withinMs, () => this.role === role)
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -93,11 +94,30 @@ export class StagedRun {
     return await answer.text()
   }
 
+  private async waitFor(what: string, withinMs: number, isSo: () => boolean): Promise<void> {
+    const late = AbortSignal.timeout(withinMs)
+    while (!isSo()) {
+      if (this.end !== null || late.aborted) {
+        const how = this.end === null ? `within ${withinMs} ms` : `before it ended with ${endText(this.end)}`
+        throw new Error(`weir run on ${this.name} never ${what} ${how}\n${this.lines.slice(-20).join('\n')}`)
+      }
+      await new Promise<void>((resolve) => {
+        this.watchers.push(resolve)
+        late.addEventListener('abort', () => resolve(), { once: true })
+      })
+    }
+  }
+
   private wake(): void {
     for (const watcher of this.watchers.splice(0)) watcher()
   }
 }
 
 function endText({ exitCode, signal }: RunEnd): string {
-  return `ended with ${signal ?? exitCode}`
+  return String(signal ?? exitCode)
+}
+
+function roleTold(line: string): Role | null {
+  if (/"taking over"/.test(line)) return 'active'
+  return /standing by; |this one gives its state up and stands by/.test(line) ? 'standby' : null
 }

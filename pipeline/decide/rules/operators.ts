@@ -35,49 +35,52 @@ export function eitherOf(left: Read<Truth>, right: Read<Truth>): Read<Truth> {
   }
 }
 
-/** A closure of its own for each, so that a call in it always meets the same code. A missing side leaves it unknown. */
+/**
+ * A closure of its own for each, so that a call in it always meets the same code. A missing side leaves it unknown: where
+ * a number is missing, no order holds and neither does its opposite.
+ */
 export const COMPARE = {
   '<':
     (a: Read<number>, b: Read<number>): Read<Truth> =>
     (slice, row) => {
       const x = a(slice, row)
       const y = b(slice, row)
-      return x !== x || y !== y ? null : x < y
+      return x < y ? true : x >= y ? false : null
     },
   '<=':
     (a: Read<number>, b: Read<number>): Read<Truth> =>
     (slice, row) => {
       const x = a(slice, row)
       const y = b(slice, row)
-      return x !== x || y !== y ? null : x <= y
+      return x <= y ? true : x > y ? false : null
     },
   '>':
     (a: Read<number>, b: Read<number>): Read<Truth> =>
     (slice, row) => {
       const x = a(slice, row)
       const y = b(slice, row)
-      return x !== x || y !== y ? null : x > y
+      return x > y ? true : x <= y ? false : null
     },
   '>=':
     (a: Read<number>, b: Read<number>): Read<Truth> =>
     (slice, row) => {
       const x = a(slice, row)
       const y = b(slice, row)
-      return x !== x || y !== y ? null : x >= y
+      return x >= y ? true : x < y ? false : null
     },
   '==':
     (a: Read<number>, b: Read<number>): Read<Truth> =>
     (slice, row) => {
       const x = a(slice, row)
       const y = b(slice, row)
-      return x !== x || y !== y ? null : x === y
+      return x === y ? true : x !== x || y !== y ? null : false
     },
   '!=':
     (a: Read<number>, b: Read<number>): Read<Truth> =>
     (slice, row) => {
       const x = a(slice, row)
       const y = b(slice, row)
-      return x !== x || y !== y ? null : x !== y
+      return x === y ? false : x !== x || y !== y ? null : true
     },
 } as const
 

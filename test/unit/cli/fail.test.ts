@@ -22,6 +22,12 @@ test('an error says what, where and what to do, and its code gives the exit code
   )
 })
 
+test('an error of the world names its section of the runbook', () => {
+  const io = fakeIo()
+  assert.equal(fail(new WeirError('LOG_DAMAGED', 'damaged'), io, false), 1)
+  assert.equal(io.stderr(), 'weir: damaged\n  (LOG_DAMAGED, see RUNBOOK.md#log_damaged)\n')
+})
+
 test('with --json the error is the one document on stdout', () => {
   const io = fakeIo()
   assert.equal(fail(new WeirError('STORE_FAILED', 'no'), io, true), 1)

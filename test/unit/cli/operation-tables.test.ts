@@ -76,7 +76,7 @@ interface World {
   /** Resolves with the first warning. */
   readonly warned: Promise<void>
   /** Tables of a process that has just started. */
-  tables(): OperationTables
+  readonly tables: () => OperationTables
 }
 
 async function inWorld(work: (world: World) => Promise<void>): Promise<void> {

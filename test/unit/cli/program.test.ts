@@ -19,6 +19,7 @@ const COMMANDS = [
   'retrain',
   'models',
   'query',
+  'dead-letters',
   'replay',
   'schemas',
   'doctor',

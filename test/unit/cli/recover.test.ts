@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { recover } from '#cli/recover.ts'
+import { CheckpointWriter } from '#infra/checkpoint.ts'
 import { dataPaths } from '#infra/data-folder.ts'
 import { Positions } from '#pipeline/journal.ts'
 import { SliceBuffers } from '#pipeline/slice.ts'
@@ -68,6 +69,28 @@ test('after a restart an alert that was judged is closed, and one that was not i
     await runtime.close()
   })
   await live.runtime.close()
+})
+
+test('checkpoints that reach further than the journal are of another journal, and nothing is begun with this one', async () => {
+  await inTempFolder(async (folder) => {
+    const config = defaultConfig(folder)
+    const paths = dataPaths(config)
+    const { log, runtime } = createMemoryPath()
+    const slice = new SliceBuffers(64, runtime.layout)
+    const write = async (line: number, specHash: string): Promise<void> => {
+      const writer = new CheckpointWriter({ folder: paths.checkpoints, keep: 2 })
+      const positions = [{ topic: TOPICS.journal, partition: 0, offset: line }]
+      const extra = { controls: [], alerts: runtime.book.snapshot() }
+      writer.begin({ line, term: 1, clock: 1, specHash, positions, extra }, runtime.memory.beginSnapshot())
+      await writer.finishNow()
+    }
+    const start = () => recover({ config, paths, log, runtime, positions: new Positions(), slice })
+    await write(5, 'another spec')
+    assert.equal((await start()).nextLine, 0, 'that one says nothing of this journal')
+    await write(7, runtime.layout.specHash)
+    await assert.rejects(start(), { code: 'LOG_POSITION_GONE', where: `${TOPICS.journal}/0` })
+    await runtime.close()
+  })
 })
 
 test('a model control brings its threshold with it, and a later threshold stays in force', async () => {

@@ -33,9 +33,17 @@ test('entries are numbered without a gap, over a restart too, and each is on dis
       second.entries().map(({ what }) => what),
       ['d'],
     )
-    second.taken(4)
+    const seen = second.entries()
+    await second.append(entry('late'))
+    assert.equal(seen.at(-1)?.number, 4)
+    second.taken(seen.at(-1)!.number)
+    assert.deepEqual(
+      second.entries().map(({ what }) => what),
+      ['late'],
+    )
+    second.taken(5)
     await second.append(entry('e'))
-    assert.equal(second.entries()[0]?.number, 5)
+    assert.equal(second.entries()[0]?.number, 6)
     await second.close()
   })
 })

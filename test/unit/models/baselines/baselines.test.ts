@@ -109,6 +109,14 @@ describe('boosted trees', () => {
     assert.equal(model.trees.length, losses.length - 5)
   })
 
+  it('grow no deeper than they may, whatever the leaves they may have', () => {
+    const [tree] = trainBoostedTrees(makeRows(4000, 13, inAndOut), { treesMax: 1, leavesMax: 31, depthMax: 2 }).trees
+    const depthOf = (node: number): number =>
+      tree!.feature[node] === -1 ? 0 : 1 + Math.max(depthOf(tree!.left[node]!), depthOf(tree!.right[node]!))
+    assert.equal(depthOf(0), 2)
+    assert.ok(tree!.feature.length <= 7)
+  })
+
   it('split nothing where nothing can be told', () => {
     const rows = makeRows(300, 11, () => 0)
     rows.current.fill(1)

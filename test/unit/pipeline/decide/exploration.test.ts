@@ -52,6 +52,7 @@ function sliceOf(line: number, clock: number, events: readonly Event[]): Scored 
 function committed(slice: SliceBuffers): CommittedDecision['decision'][] {
   return Array.from({ length: slice.count }, (_, row) => ({
     line: slice.line,
+    index: row,
     explored: Number.isNaN(slice.explored[row]!) ? null : slice.explored[row]!,
     verdict: VERDICTS[slice.verdict[row]!] as Verdict,
     scored_at: slice.clock,
@@ -139,6 +140,22 @@ test('rebuilt from a checkpoint and what was committed behind it, the day goes o
     }),
     { numRuns: 200 },
   )
+})
+
+test('decisions that were sent again after a crash count once', async () => {
+  const events = [200, 300, 100].map((amount) => ({ amount, score: 0.95 }))
+  const live = decideWith(1_000)
+  const [first, second] = [sliceOf(0, START_MS, events), sliceOf(1, START_MS, events)]
+  const decisions = [...committed(live(first)), ...committed(live(second))]
+  const sent = [...decisions.slice(0, 2), ...decisions.slice(0, 3), ...decisions.slice(3, 4), ...decisions.slice(3)]
+  let next = 0
+  const book = new ExplorationBook()
+  const rebuilder = new ExplorationRebuilder(book, async () =>
+    sent.slice(next, ++next).map((decision) => ({ offset: next - 1, decision })),
+  )
+  await rebuilder.onSlice(first)
+  await rebuilder.onSlice(second)
+  assert.deepEqual(book.snapshot(), live.exploration.snapshot())
 })
 
 test('a log that holds fewer decisions than the journal says is not gone on from', async () => {

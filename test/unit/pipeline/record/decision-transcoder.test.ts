@@ -89,7 +89,7 @@ test('a decision under another schema id takes the way over its object', () => {
       field.name === 'transaction' ? { ...field, type: transaction } : field,
     ),
   })
-  const source: SchemaSource = { own: own.own, byId: (id) => (id === 77 ? whole : own.byId(id)) }
+  const source: SchemaSource = { own: (name) => own.own(name), byId: (id) => (id === 77 ? whole : own.byId(id)) }
   const other = createCodec(source)
   const decision = decisionOf({ line: 9, index: 4 })
   const value = Buffer.from(other.decision.encode(decision))
@@ -107,7 +107,7 @@ test('a schema with a field that has no column is refused at once', () => {
   const longer = { ...decision, fields: [...decision.fields, { name: 'extra', type: 'string', default: '' }] }
   const source: SchemaSource = {
     own: (name) => (name === 'decision' ? { ...own.own(name), json: JSON.stringify(longer) } : own.own(name)),
-    byId: own.byId,
+    byId: (id) => own.byId(id),
   }
   assert.throws(() => new DecisionTranscoder(createCodec(source)), { code: 'INVARIANT', message: /extra/ })
 })

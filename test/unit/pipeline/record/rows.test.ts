@@ -18,7 +18,9 @@ test('any decision comes back from its row', () => {
     fc.property(anyDecision, (decision) => {
       const bytes = rowBytes((rows) => writeDecision(rows, decision))
       const { transaction, ...decided } = decision
-      assert.deepEqual(readRows(COLUMNS['weir.scored_transactions'], bytes), [{ ...transaction, ...decided }])
+      const { attributes, signals } = transaction
+      const expected = { ...transaction, attributes: { ...attributes }, signals: { ...signals }, ...decided }
+      assert.deepEqual(readRows(COLUMNS['weir.scored_transactions'], bytes), [expected])
     }),
   )
 })

@@ -142,7 +142,8 @@ export class PathRuntime {
 
   /** While a journal is followed: what changes state takes effect at once, the rest is only remembered. */
   applyWhileFollowing(control: Control): void {
-    if (control.type === 'rules' || control.type === 'rates') this.applyNow(control.type, JSON.parse(control.value))
+    const isOfState = control.type === 'rules' || control.type === 'rates' || control.type === 'spec'
+    if (isOfState) this.applyNow(control.type, JSON.parse(control.value))
     this.remember(control)
   }
 

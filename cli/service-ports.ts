@@ -53,6 +53,7 @@ export function createServicePorts(service: Service, isDemo: boolean, operations
       const problems = [
         ...(service.failed.aborted ? ['the path has stopped'] : []),
         ...(service.state === 'standby' ? [standingBy(service)] : []),
+        ...(service.recorderFailure === '' ? [] : [`nothing is recorded: ${service.recorderFailure}`]),
         ...(service.recorder.problem === '' ? [] : [`ClickHouse: ${service.recorder.problem}`]),
       ]
       return { ok: !service.failed.aborted && service.state === 'active', problems }

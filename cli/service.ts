@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { assetPath } from '#infra/assets.ts'
 import { wallClock } from '#infra/clock.ts'
 import { migrate } from '#infra/clickhouse/migrate.ts'
@@ -8,6 +10,7 @@ import type { Store } from '#infra/clickhouse/store.ts'
 import { type DataPaths, dataPaths } from '#infra/data-folder.ts'
 import { acquireDataLock, type DataLock } from '#infra/folder-lock.ts'
 import type { Log } from '#infra/log/log.ts'
+import type { Logger } from '#infra/logger.ts'
 import { createPrometheusMetrics, type PrometheusMetrics } from '#infra/prometheus.ts'
 import { openSchemas } from '#infra/schema-registry/open-schemas.ts'
 import { createTokenizer, loadTokenKey, type Tokenizer } from '#infra/tokenizer.ts'
@@ -22,18 +25,16 @@ import { Positions } from '#pipeline/journal.ts'
 import { createPeekTime } from '#pipeline/peek-time.ts'
 import { Recorder } from '#pipeline/record/recorder.ts'
 import { type Explained, SliceBuffers } from '#pipeline/slice.ts'
-import type { Codec } from '#schemas/codec.ts'
 import type { Config } from '#schemas/config.ts'
 import { messageOf, WeirError } from '#schemas/errors.ts'
 import type { JournalLine } from '#schemas/journal.ts'
-import { parseLabel } from '#schemas/json-input.ts'
-import type { Label } from '#schemas/label.ts'
 import type { RateTable } from '#schemas/rates.ts'
 import { Causes, checkCauses } from './causes.ts'
 import { Checkpointing } from './checkpointing.ts'
 import type { CommandContext } from './context.ts'
 import { featureSpecOf } from './feature-spec.ts'
 import { findDecision } from './find-decision.ts'
+import { createLabelReader } from './label-reader.ts'
 import { LiveStats } from './live-stats.ts'
 import { type LogHome, openLog } from './open-log.ts'
 import { PathRuntime } from './path-runtime.ts'
@@ -60,6 +61,8 @@ const FLUSH_IDLE_MS = 1_000
 /** New partitions are looked for so often where looking asks the brokers. */
 const PARTITIONS_EVERY_MS = 5_000
 const DECISIONS_REMEMBERED = 50_000
+/** ClickHouse that was away at the start is asked again so often. */
+const TABLES_EVERY_MS = 5_000
 
 /**
  * The service in one process: log, path, recorder and tables. It goes on where the journal ends, and stops with
@@ -78,6 +81,8 @@ export class Service {
   readonly recorder: Recorder
   readonly causes: Causes
   readonly stats = new LiveStats()
+  /** Why nothing is recorded any more; empty while it is. */
+  recorderFailure = ''
   readonly apiToken: string
   /** Who decides, as far as this process knows. */
   readonly follower: Follower
@@ -94,6 +99,7 @@ export class Service {
   private readonly positions: Positions
   private readonly figures: ServiceMetrics
   private working: Promise<void> = Promise.resolve()
+  private hasTables: boolean
   private recording: Promise<void> | null = null
   private closing: Promise<void> | null = null
   /** Where in the journal's topic the own term is to be found. */
@@ -118,6 +124,7 @@ export class Service {
     this.follower = parts.follower
     this.owner = parts.owner
     this.apiToken = parts.apiToken
+    this.hasTables = parts.hasTables
     this.budget = new BudgetController(options.alertsPerDay)
     const { shared } = home
     const queue = new Intake(config.api.queueRowsMax)
@@ -198,9 +205,10 @@ export class Service {
       store: this.store,
       codec: runtime.codec,
       topics,
-      readLabel: labelReader(runtime.codec, tokenizer),
+      readLabel: createLabelReader(runtime.codec, tokenizer),
       limits: { rowsMax: config.recorder.rowsMax, clockMs: options.blockClockMs },
       metrics,
+      onProblem: (problem) => context.logger.warn(`not recorded yet, tried again: ${problem}`),
     })
     this.figures = createServiceMetrics(tokenizer)
   }
@@ -239,7 +247,8 @@ export class Service {
       opened.push(home)
       const store = await openStore(config)
       opened.push(store)
-      await migrate(store, assetPath('schemas/clickhouse'))
+      // ClickHouse may be away: what is decided meanwhile is recorded when it is back.
+      const hasTables = await makeTables(store, logger)
       const slice = new SliceBuffers(config.path.sliceRowsMax, runtime.layout)
       const positions = new Positions()
       const startedMs = performance.now()
@@ -261,7 +270,8 @@ export class Service {
         slice,
         follower,
         tokenizer,
-        owner: `${hostname()}:${paths.folder}`,
+        hasTables,
+        owner: ownerName(paths),
         apiToken: loadApiToken(paths.apiTokenFile),
       })
       return service
@@ -288,9 +298,22 @@ export class Service {
       this.intake.close(error)
       this.stop.abort()
     })
-    this.recording = this.recorder.run(this.recorderStop.signal)
-    this.recording.catch((error: unknown) => this.context.logger.error(`the recorder stopped: ${messageOf(error)}`))
+    if (this.config.recorder.inService) {
+      this.recording = this.record(this.recorderStop.signal)
+      this.recording.catch((error: unknown) => {
+        this.recorderFailure = messageOf(error)
+        this.context.logger.error(`the recorder stopped: ${this.recorderFailure}`)
+      })
+    }
     await this.causes.sync().catch((error: unknown) => this.giveUp(error))
+  }
+
+  private async record(signal: AbortSignal): Promise<void> {
+    while (!this.hasTables && !signal.aborted) {
+      await sleep(TABLES_EVERY_MS, undefined, { signal }).catch(() => {})
+      if (!signal.aborted) this.hasTables = await makeTables(this.store, this.context.logger)
+    }
+    if (!signal.aborted) await this.recorder.run(signal)
   }
 
   /** After a failed start: closes everything, then throws what failed. */
@@ -315,6 +338,7 @@ export class Service {
 
   /** Resolves when everything decided so far is in ClickHouse. */
   async recorded(signal: AbortSignal): Promise<void> {
+    if (this.recording === null) return
     await this.engine.settled()
     await this.engine.heartbeat()
     await this.recorder.reached(this.engine.nextLine - 1, signal)
@@ -419,8 +443,10 @@ export class Service {
   /** Old log files go once nobody needs them: not the state, not the recorder. */
   private async retain(): Promise<void> {
     const { topics } = this.config
-    const line = Math.min(this.recorder.completeLine + 1, this.engine.nextLine)
-    await this.log.retain([{ topic: topics.journal, partition: 0, offset: line }, ...this.positions.list()])
+    const journal = this.positions.of(topics.journal, 0)
+    const recorded = this.recording === null ? journal : this.recorder.journalOffset
+    const others = this.positions.list().filter(({ topic }) => topic !== topics.journal)
+    await this.log.retain([{ topic: topics.journal, partition: 0, offset: Math.min(recorded, journal) }, ...others])
   }
 }
 
@@ -437,19 +463,29 @@ interface ServiceParts {
   readonly slice: SliceBuffers
   readonly follower: Follower
   readonly tokenizer: Tokenizer
+  /** False while ClickHouse could not be reached. */
+  readonly hasTables: boolean
   readonly owner: string
   readonly apiToken: string
 }
 
-/** A label that was accepted once, as the path read it: framed or plain JSON, without card numbers. */
-function labelReader(codec: Codec, tokenizer: Tokenizer): (value: Buffer) => Label {
-  return (value) => {
-    const framed = codec.label.tryDecode(value)
-    if (framed !== null) return tokenizer.label(framed)
-    const parsed = parseLabel(JSON.parse(value.toString('utf8')))
-    if (!parsed.ok) throw new WeirError('INVARIANT', `an accepted label cannot be read: ${parsed.problem}`)
-    return tokenizer.label(parsed.value)
+/** False when ClickHouse cannot be reached now. @throws WeirError when it is there and will not have the tables */
+async function makeTables(store: Store, logger: Logger): Promise<boolean> {
+  try {
+    await migrate(store, assetPath('schemas/clickhouse'))
+    return true
+  } catch (error) {
+    if (!(error instanceof WeirError) || !error.retryable) throw error
+    logger.warn(`ClickHouse is away, decisions are recorded when it is back: ${error.message}`)
+    return false
   }
+}
+
+/** Names this process in the journal: the same after a restart, and another for every other data folder anywhere. */
+function ownerName(paths: DataPaths): string {
+  const file = join(paths.folder, 'instance.id')
+  if (!existsSync(file)) writeFileSync(file, `${randomBytes(4).toString('hex')}\n`, { flag: 'wx' })
+  return `${hostname()}:${paths.folder}#${readFileSync(file, 'utf8').trim()}`
 }
 
 function loadApiToken(file: string): string {

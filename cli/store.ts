@@ -24,7 +24,7 @@ export async function openStore(config: Config): Promise<Store> {
           user: readUser,
           password: passwordOf(clickhouse.readPassword, clickhouse.readPasswordFile, 'readPasswordFile'),
         }
-  return await openServerStore({
+  return openServerStore({
     url,
     user,
     password: passwordOf(clickhouse.password, clickhouse.passwordFile, 'passwordFile'),

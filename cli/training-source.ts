@@ -175,7 +175,8 @@ export function logSource(
         sliceOf: (rows) => new SliceBuffers(Math.max(rows, SLICE_ROWS), runtime.layout),
         fromLine: 0,
         fromOffset: 0,
-        onControl: (control) => runtime.applyWhileFollowing(control),
+        // Another spec may be trained on the same stream.
+        onControl: (control) => (control.type === 'spec' ? undefined : runtime.applyWhileFollowing(control)),
         onSlice: (slice) => onSlice(withRules(slice)),
         signal,
       })

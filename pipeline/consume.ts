@@ -181,10 +181,11 @@ export class Consumer {
     const nowMs = clock.now()
     if (nowMs < this.partitionsAtMs + partitionsEveryMs) return
     this.partitionsAtMs = nowMs
-    for (const { topic, partition } of await log.ranges()) {
+    for (const { topic, partition, start } of await log.ranges()) {
       if (!inputTopics.includes(topic) || partition === intakePartition) continue
       if (this.sources.some((s) => s.topic === topic && s.partition === partition)) continue
-      const offset = positions.of(topic, partition)
+      // A partition that this journal has never read begins where it begins; one that it has must still be there.
+      const offset = positions.has(topic, partition) ? positions.of(topic, partition) : start
       this.sources.push({ topic, partition, reader: log.reader({ topic, partition, offset }), records: [], at: 0 })
     }
   }

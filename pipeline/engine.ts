@@ -113,7 +113,7 @@ export class Engine {
       await this.commit
       if (this.failure === null) await this.takeControls()
       if (this.failure === null) await this.commitEmpty()
-      if (this.failure === null && this.deps.isWatched) await this.appendLine(termControl(this.term, null))
+      if (this.failure === null && this.deps.isWatched) await this.commitControl(termControl(this.term, null))
     } catch (error) {
       this.failure ??= error
     } finally {

@@ -228,5 +228,6 @@ function mismatch(line: JournalLine, piece: Piece, now: Piece | undefined): Weir
 function missing(piece: Piece): WeirError {
   return new WeirError('REPLAY_MISMATCH', 'input that the journal names is not in the log', {
     where: `${piece.topic}/${piece.partition} offsets ${piece.first} to ${piece.last}`,
+    fix: 'It was deleted, or the log is another one than the journal speaks of: restore the topic, or name the right brokers.',
   })
 }

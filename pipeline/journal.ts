@@ -38,6 +38,10 @@ export class Positions {
     return this.next.get(key(topic, partition))?.offset ?? 0
   }
 
+  has(topic: string, partition: number): boolean {
+    return this.next.has(key(topic, partition))
+  }
+
   advance(pieces: readonly Piece[]): void {
     for (const { topic, partition, last } of pieces) this.set(topic, partition, last + 1)
   }

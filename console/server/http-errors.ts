@@ -14,6 +14,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   INPUT_NOT_FOUND: 404,
   FORBIDDEN: 403,
   NOT_AVAILABLE: 409,
+  LOG_CLOSED: 503,
 }
 
 /** Answers with code, sentence, place and fix; never with what was sent, and with no card number in any of them. */

@@ -40,6 +40,7 @@ export async function migrate(store: Store, folder: string, { dryRun = false } =
     const { cluster = '' } = store
     for (const one of cluster === '' ? [statement] : forCluster(statement, cluster)) await store.command(one)
   }
+  await store.prepare?.()
   const { rows: found } = await store.query('EXISTS TABLE weir.migrations')
   if (Number(Object.values(found[0] ?? {})[0]) === 0) await apply(MIGRATIONS_TABLE)
   const { rows } = await store.query('SELECT name, sha256 FROM weir.migrations')

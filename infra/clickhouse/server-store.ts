@@ -45,21 +45,10 @@ const CONNECTIONS_MAX = 8
 /**
  * A ClickHouse server over HTTP. Rights and quotas of analysts are the server's (schemas/clickhouse/server/roles.sql); the
  * limits here are a second belt.
- *
- * @throws WeirError STORE_UNAVAILABLE, STORE_REFUSED and others
+ * Nothing is asked of it yet: it may be away.
  */
-export async function openServerStore(options: ServerStoreOptions): Promise<Store> {
-  const store = new ServerStore(options)
-  try {
-    const { cluster = '' } = options
-    const { rows } = await store.query("SELECT count() AS n FROM system.databases WHERE name = 'weir'")
-    const statements = cluster === '' ? ['CREATE DATABASE IF NOT EXISTS weir'] : clusterDatabases(cluster)
-    if (Number(rows[0]?.['n']) === 0) for (const statement of statements) await store.command(statement)
-  } catch (error) {
-    await store.close()
-    throw error
-  }
-  return store
+export function openServerStore(options: ServerStoreOptions): Store {
+  return new ServerStore(options)
 }
 
 class ServerStore implements Store {
@@ -79,6 +68,13 @@ class ServerStore implements Store {
     const spread = this.cluster === '' ? {} : { distributed_product_mode: 'global' }
     // Numbers as numbers, as the embedded engine writes them.
     this.readSettings = { ...spread, output_format_json_quote_64bit_integers: 0 }
+  }
+
+  async prepare(): Promise<void> {
+    const { rows } = await this.query("SELECT count() AS n FROM system.databases WHERE name = 'weir'")
+    if (Number(rows[0]?.['n']) > 0) return
+    const statements = this.cluster === '' ? ['CREATE DATABASE IF NOT EXISTS weir'] : clusterDatabases(this.cluster)
+    for (const statement of statements) await this.command(statement)
   }
 
   async command(sql: string): Promise<void> {

@@ -14,6 +14,8 @@ export type InsertFormat = 'TabSeparated' | 'RowBinaryWithNamesAndTypes'
 export interface Store {
   /** Name of the cluster that its tables are spread over; none for one server or the embedded engine. */
   readonly cluster?: string
+  /** Makes what tables need to be made in; absent where there is nothing to be made. */
+  prepare?(): Promise<void>
   /** One statement that changes something. */
   command(sql: string): Promise<void>
   /**

@@ -29,7 +29,7 @@ describe('a ClickHouse server over HTTP', () => {
 
   before(async () => {
     front = await startClickHouseFront({ folder: join(folder.path, 'front') })
-    store = await open()
+    store = open()
     await migrate(store, assetPath('schemas/clickhouse'))
   })
   after(async () => {
@@ -38,7 +38,7 @@ describe('a ClickHouse server over HTTP', () => {
     folder.remove()
   })
 
-  function open(other: Partial<ServerStoreOptions> = {}): Promise<Store> {
+  function open(other: Partial<ServerStoreOptions> = {}): Store {
     const { url, user, password } = front
     return openServerStore({ url, user, password, requestTimeoutMs: TIMEOUT_MS, ...other })
   }
@@ -153,14 +153,17 @@ describe('a ClickHouse server over HTTP', () => {
   })
 
   test('a wrong password is refused at once, and it is told nowhere', async () => {
-    const error = await refusalOf(open({ password: 'hunter2' }), 'STORE_REFUSED')
+    const error = await refusalOf(
+      migrate(open({ password: 'hunter2' }), assetPath('schemas/clickhouse')),
+      'STORE_REFUSED',
+    )
     assert.equal(error.retryable, false)
     assert.match(error.fix, /clickhouse\.user/)
     assert.doesNotMatch(JSON.stringify([error.message, error.where, error.fix, error.stack]), /hunter2/)
   })
 
   test('people’s questions go over the connection of their own user', async () => {
-    const asked = await open({ reader: { user: 'someone', password: 'else' } })
+    const asked = open({ reader: { user: 'someone', password: 'else' } })
     try {
       assert.deepEqual((await asked.query('SELECT 1 AS one')).rows, [{ one: 1 }])
       await refusalOf(asked.analystQuery('SELECT 1 AS one'), 'STORE_REFUSED')
@@ -254,7 +257,7 @@ describe('a ClickHouse server over TLS', { skip: skipWithout(certificate) }, () 
   test('is trusted with its authority named', async () => {
     const { url, user, password } = front
     const ca = Buffer.from(certificate.tool!.cert)
-    const store = await openServerStore({ url, user, password, ca, requestTimeoutMs: TIMEOUT_MS })
+    const store = openServerStore({ url, user, password, ca, requestTimeoutMs: TIMEOUT_MS })
     assert.deepEqual((await store.query('SELECT 1 AS one')).rows, [{ one: 1 }])
     await store.close()
   })
@@ -263,7 +266,7 @@ describe('a ClickHouse server over TLS', { skip: skipWithout(certificate) }, () 
     const { url, user, password } = front
     const { length } = front.statements
     const error = await refusalOf(
-      openServerStore({ url, user, password, requestTimeoutMs: TIMEOUT_MS }),
+      openServerStore({ url, user, password, requestTimeoutMs: TIMEOUT_MS }).query('SELECT 1'),
       'STORE_REFUSED',
     )
     assert.match(error.fix, /clickhouse\.caFile/)

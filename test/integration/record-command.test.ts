@@ -26,7 +26,7 @@ let store: Store
 before(async () => {
   front = await startClickHouseFront({ folder: join(folder.path, 'front') })
   const { url, user, password } = front
-  store = await openServerStore({ url, user, password, requestTimeoutMs: 30_000 })
+  store = openServerStore({ url, user, password, requestTimeoutMs: 30_000 })
 })
 after(async () => {
   await store.close()

@@ -62,7 +62,8 @@ export async function loadRuntime(): Promise<Runtime> {
 
 /**
  * One thread, in order: batches are small, a second thread only spins, and a fixed order keeps scores the same from run
- * to run. Denormals are flushed so that padded rows cost no more than others.
+ * to run. Denormals are left alone: to flush them, onnxruntime changes the mode of the calling thread, and with it the
+ * arithmetic of the features.
  */
 export function sessionOptionsFor(provider: Provider): OnnxRuntime.InferenceSession.SessionOptions {
   return {
@@ -72,7 +73,6 @@ export function sessionOptionsFor(provider: Provider): OnnxRuntime.InferenceSess
     executionMode: 'sequential',
     graphOptimizationLevel: 'all',
     logSeverityLevel: 3,
-    extra: { session: { set_denormal_as_zero: '1' } },
   }
 }
 

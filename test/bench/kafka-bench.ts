@@ -21,7 +21,7 @@ export interface KafkaBenchOptions {
 
 export const READY_MS_MAX = 90_000
 
-/** About one in a thousand events of the load lies above: as many as a desk would look at, were they a day's. */
+/** Model and rules together flag a few in a thousand events of the load, as they would once a desk's budget has set in. */
 export const ALERT_SETTINGS = ['threshold.mode=fixed', 'threshold.fixed.review=0.35', 'threshold.fixed.decline=1']
 
 /** A broker with Weir's topics in a folder of its own, gone afterwards, also when the measurement is stopped. */
@@ -61,7 +61,7 @@ export function startLoad(stage: KafkaStage, over: Partial<LoadOrder> = {}): Pro
     topic: config.topics.transactions,
     partitions: config.kafka.topicPartitions,
     accounts: 50_000,
-    merchants: 5_000,
+    merchants: 8_000,
     pool: 100_000,
     prefix: 'load',
     lingerMs: 5,

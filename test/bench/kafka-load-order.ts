@@ -17,8 +17,8 @@ export interface LoadOrder {
   readonly startMs: number | null
 }
 
-/** What an ordinary account does in a day. */
-export const EVENTS_PER_ACCOUNT_DAY = 2
+/** What an ordinary account does in a day, as in the simulator's default world. */
+export const EVENTS_PER_ACCOUNT_DAY = 0.8
 
 export type LoadCommand = { readonly rate: number; readonly upTo: number } | { readonly stop: true }
 

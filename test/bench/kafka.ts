@@ -89,9 +89,9 @@ interface MemoryFigures {
   readonly rssMiB: readonly number[]
 }
 
-const ACCOUNTS = 50_000
+const ACCOUNTS = 100_000
 /** Time goes on faster than the clock, so that accounts do in minutes what they do in months; it begins so long ago. */
-const SPAN_DAYS = 60
+const SPAN_DAYS = 85
 const WARM_RATE = 5_000
 const WARM_SECONDS = 10
 const TRIAL_SECONDS = 15
@@ -165,8 +165,8 @@ class KafkaBench {
     const accounts = Math.max(ACCOUNTS, Math.ceil((events ?? 0) / (SPAN_DAYS * EVENTS_PER_ACCOUNT_DAY)))
     const load = await startLoad(stage, {
       accounts,
-      merchants: Math.ceil(accounts / 10),
-      pool: accounts * 4,
+      merchants: Math.ceil(accounts / 6),
+      pool: accounts * 2,
       lingerMs: LINGER_MS,
       startMs: wallClock.now() - SPAN_DAYS * DAY_MS,
     })

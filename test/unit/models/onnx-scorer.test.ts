@@ -67,6 +67,13 @@ describe('the onnx scorer', () => {
     }
   })
 
+  it('leaves the arithmetic of the process alone: numbers near zero do not become zero', async () => {
+    await scorer.score(buffers, rowsUpTo(16), 16, new Float32Array(16))
+    const smallest = Float64Array.of(Number.MIN_VALUE, 2 ** -1022)
+    assert.ok(smallest[0]! * 3 > smallest[0]! && smallest[1]! / 4 > 0)
+    assert.ok(Float32Array.of(2 ** -149)[0]! > 0)
+  })
+
   it('sees what was written into the buffers since the last call', async () => {
     const own = randomBuffers(layout, 64, 8)
     const scores = new Float32Array(64)

@@ -95,7 +95,8 @@ async function openKafkaHome(deps: OpenLogDeps): Promise<LogHome> {
     nowMs: () => performance.now(),
   } as const
   const topics = Object.values(config.topics)
-  const log = await openKafkaLog({ ...common, topics, transactionalId: role, mode, stillOwner })
+  const journal = { topic: config.topics.journal, partition: 0 }
+  const log = await openKafkaLog({ ...common, topics, transactionalId: role, mode, journal, stillOwner })
   // Requests are appended to the input as any producer does: without a transaction, and by every process under its own name.
   const inputs = [config.topics.transactions, config.topics.labels]
   const inputId = `${role}-input-${randomUUID()}`

@@ -2,7 +2,7 @@ import type { Codec } from '#schemas/codec.ts'
 import { WeirError } from '#schemas/errors.ts'
 import type { Control, JournalLine, Piece } from '#schemas/journal.ts'
 import type { Fold } from './assemble.ts'
-import { piecesOf, type Positions } from './journal.ts'
+import { isVoid, piecesOf, type Positions } from './journal.ts'
 import type { Log, LogReader, LogRecord } from './ports.ts'
 import { readKnown } from './read-known.ts'
 import { ACCEPTED, type Featurized, REJECTED, reached, type SliceBuffers } from './slice.ts'
@@ -184,14 +184,6 @@ class PieceReader {
   close(): void {
     for (const { reader } of this.open.values()) reader.close()
   }
-}
-
-/**
- * A term that somebody took without having seen the newest line: the owner before wrote once more in between. Whoever
- * wrote it finds the same, and takes the next term after this one.
- */
-function isVoid(line: JournalLine, expected: number): boolean {
-  return line.control?.type === 'term' && line.line < expected
 }
 
 function expectLine(line: JournalLine, expected: number): void {

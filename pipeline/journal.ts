@@ -1,4 +1,4 @@
-import type { Piece } from '#schemas/journal.ts'
+import type { JournalLine, Piece } from '#schemas/journal.ts'
 import { REJECTED, REPEATED, type SliceBuffers } from './slice.ts'
 
 /** What a slice took from the input, as its journal line says it: one piece per run of neighbouring offsets. */
@@ -28,6 +28,14 @@ export function piecesOf(slice: SliceBuffers): Piece[] {
     pieces.push({ topic, partition, first, last, count: rows - rejected.length - repeated.length, rejected, repeated })
   }
   return pieces
+}
+
+/**
+ * A term that somebody took without having seen the newest line: the owner before wrote once more in between. Whoever
+ * wrote it finds the same, and takes the next term after this one.
+ */
+export function isVoid(line: JournalLine, expected: number): boolean {
+  return line.control?.type === 'term' && line.line < expected
 }
 
 /** Next offset to be taken, by topic and partition. */

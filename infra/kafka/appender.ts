@@ -15,6 +15,12 @@ export interface AppenderDeps {
   readonly producer: ProducerOptions
   /** Largest batch sent; a topic's max.message.bytes is 1 MiB unless set otherwise. */
   readonly batchBytesMax: number
+  /**
+   * Partition whose end a new writer makes sure of, so that who it may replace is read to the last record; null: none.
+   */
+  readonly marked: TopicPartition | null
+  /** Everything that was written to the marked partition before the writer of now lies below this offset. */
+  readonly onMarked: (end: number) => void
   /** Whether this process may write on, as far as it can learn; asked before and after a writer is made anew. */
   readonly stillOwner: () => Promise<boolean>
   /** A topic or partition that brokers do not know for so long is gone. */
@@ -42,6 +48,8 @@ interface OpenOutcome {
   readonly offsets: readonly number[]
 }
 
+/** Seen by nobody: its transaction is aborted. */
+const MARK = Buffer.from('mark')
 const GROUP_BYTES_MAX = 8_388_608
 const GROUP_RECORDS_MAX = 50_000
 
@@ -242,9 +250,15 @@ export class Appender {
     return producer
   }
 
-  private startProducer(): Promise<KafkaProducer> {
-    const { connection, producer, clockMs } = this.deps
-    return KafkaProducer.start(connection, producer, clockMs, this.stop.signal)
+  private async startProducer(): Promise<KafkaProducer> {
+    const { connection, producer: options, clockMs, marked, onMarked, batchBytesMax } = this.deps
+    const { signal } = this.stop
+    const producer = await KafkaProducer.start(connection, options, clockMs, signal)
+    if (marked === null) return producer
+    const plan = await planTransaction([{ ...marked, key: null, value: MARK }], batchBytesMax, 'none')
+    await this.findLeaders(plan)
+    onMarked((await producer.mark(plan.rounds[0]![0]!, signal)) + 1)
+    return producer
   }
 
   private async expectOwner(): Promise<void> {

@@ -102,12 +102,12 @@ export class KafkaProducer {
    *
    * @returns the offset of each batch's first record, in the order given
    */
-  async write(batches: readonly PackedBatch[]): Promise<number[]> {
+  async write(batches: readonly PackedBatch[], isTransactional = this.options.isTransactional): Promise<number[]> {
     const byNode = new Map<number, (BatchToProduce & { readonly at: number })[]>()
     for (const [at, { topic, partition, packed }] of batches.entries()) {
       const node = this.connection.leaderOf({ topic, partition })
       if (node === null) throw new KafkaError(CODE.unknownTopicOrPartition, `writing to ${topic}/${partition}`)
-      const batch = this.seal(`${topic}/${partition}`, packed)
+      const batch = this.seal(`${topic}/${partition}`, packed, isTransactional)
       const ofNode = byNode.get(node)
       if (ofNode === undefined) byNode.set(node, [{ topic, partition, batch, at }])
       else ofNode.push({ topic, partition, batch, at })
@@ -115,10 +115,23 @@ export class KafkaProducer {
     const offsets = new Array<number>(batches.length).fill(-1)
     // All are waited for, also when one fails: nothing of this incarnation may be under way when the next one begins.
     const results = await Promise.allSettled(
-      [...byNode].map(async ([node, ofNode]) => this.writeTo(await this.connection.node(node), ofNode, offsets)),
+      [...byNode].map(async ([node, ofNode]) =>
+        this.writeTo(await this.connection.node(node), ofNode, offsets, isTransactional),
+      ),
     )
     for (const result of results) if (result.status === 'rejected') throw result.reason
     return offsets
+  }
+
+  /**
+   * Writes a batch that nobody will see and gives its offset: whatever others wrote to the partition before they were
+   * fenced lies below it. A stable end does not tell as much: a broker that was just started may not know its own yet.
+   */
+  async mark(batch: PackedBatch, signal: AbortSignal): Promise<number> {
+    await this.begin([batch], signal)
+    const [offset] = await this.write([batch], true)
+    await this.abort()
+    return offset!
   }
 
   /** Makes everything since `begin` visible. An error leaves open whether it was: see whether a record is there. */
@@ -138,8 +151,9 @@ export class KafkaProducer {
     broker: RawBroker,
     batches: readonly (BatchToProduce & { readonly at: number })[],
     offsets: number[],
+    isTransactional: boolean,
   ): Promise<void> {
-    const { transactionalId, isTransactional, produceTimeoutMs } = this.options
+    const { transactionalId, produceTimeoutMs } = this.options
     const answers = await produce(broker, isTransactional ? transactionalId : null, batches, produceTimeoutMs)
     for (const { topic, partition, at } of batches) {
       const answer = answers.find((a) => a.topic === topic && a.partition === partition)
@@ -149,10 +163,11 @@ export class KafkaProducer {
     }
   }
 
-  private seal(key: string, packed: PackedRecords): Buffer {
+  private seal(key: string, packed: PackedRecords, isTransactional: boolean): Buffer {
     const sequence = this.sequences.get(key) ?? 0
     this.sequences.set(key, (sequence + packed.count) % SEQUENCE_LIMIT)
-    return sealBatch(packed, this.options.compression, this.writer, sequence, this.clockMs())
+    const writer = { ...this.writer, isTransactional }
+    return sealBatch(packed, this.options.compression, writer, sequence, this.clockMs())
   }
 
   private identity() {

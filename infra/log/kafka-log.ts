@@ -34,6 +34,11 @@ export interface KafkaLogOptions {
   /** A process that stops in the middle of a transaction holds readers up for at most this long. */
   readonly transactionTimeoutMs: number
   /**
+   * Whose records tell who writes: after `take`, and before `stillOwner` is asked a second time, a reader of this
+   * partition does not come to its end before everything that others had written there. Absent: there is no such one.
+   */
+  readonly journal?: TopicPartition
+  /**
    * Whether no other process is known to have become active. Asked when a writer has to be made anew, before and after;
    * with false every append fails with LOG_FENCED until `take`. Absent: always true.
    */
@@ -146,6 +151,8 @@ class KafkaHome implements KafkaLog {
       metrics,
       clockMs: () => options.clock.now(),
       nowMs: options.nowMs,
+      marked: options.journal ?? null,
+      onMarked: (end) => this.noteEnd(options.journal!, end),
       onAppended: (records, offsets) => this.noteAppended(records, offsets),
     })
     this.watchdog = new Watchdog({
@@ -226,15 +233,17 @@ class KafkaHome implements KafkaLog {
   }
 
   private noteAppended(records: readonly RecordToAppend[], offsets: readonly number[]): void {
-    for (const [i, { topic, partition }] of records.entries()) {
-      let ends = this.ownEnds.get(topic)
-      if (ends === undefined) {
-        ends = new Map()
-        this.ownEnds.set(topic, ends)
-      }
-      ends.set(partition, offsets[i]! + 1)
-    }
+    for (const [i, record] of records.entries()) this.noteEnd(record, offsets[i]! + 1)
     this.change.notify()
+  }
+
+  private noteEnd({ topic, partition }: TopicPartition, end: number): void {
+    let ends = this.ownEnds.get(topic)
+    if (ends === undefined) {
+      ends = new Map()
+      this.ownEnds.set(topic, ends)
+    }
+    ends.set(partition, end)
   }
 
   private fetcherFor({ topic, partition }: TopicPartition): Fetcher {

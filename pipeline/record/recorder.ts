@@ -5,6 +5,7 @@ import type { Codec } from '#schemas/codec.ts'
 import { WeirError } from '#schemas/errors.ts'
 import type { JournalLine } from '#schemas/journal.ts'
 import type { Label } from '#schemas/label.ts'
+import { isVoid } from '../journal.ts'
 import type { Log, Metrics } from '../ports.ts'
 import type { Topics } from '../topics.ts'
 import { type Block, BlockBuilder, type BlockLimits, blockToken } from './blocks.ts'
@@ -101,8 +102,9 @@ export class Recorder {
           continue
         }
         const line = this.deps.codec.journalLine.decode(record.value!)
-        this.checkFollows(line, record.offset)
         this.journal.take()
+        if (isVoid(line, this.nextLine)) continue
+        this.checkFollows(line, record.offset)
         if (!(await this.addLine(line, signal))) break
         const block = this.builder.endLine(line)
         if (block === null) continue

@@ -37,7 +37,10 @@ describe('processes and broker, killed at random moments under load', { skip: sk
     assert.ok(figures.checkpoints > 0)
   })
 
-  test('no process ended by itself', () => {
-    assert.deepEqual(figures.ended, [])
+  test('no process ended by itself, but where its tables were killed while it opened them', () => {
+    assert.deepEqual(
+      figures.ended.filter((end) => !end.includes('STORE_UNAVAILABLE')),
+      [],
+    )
   })
 })

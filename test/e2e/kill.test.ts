@@ -278,8 +278,10 @@ async function readAll<T>(log: Log, topic: string, read: (value: Buffer) => T): 
   return all
 }
 
-/** Of inputs and journal; where the alerts are read is no part of a replay. */
+/** Of inputs and journal; where outputs are read is no part of a replay. */
 function inputsOf(positions: Positions): unknown[] {
-  const inputs = positions.list().filter(({ topic }) => topic !== DEFAULT_TOPICS.alerts)
+  const inputs = positions
+    .list()
+    .filter(({ topic }) => topic !== DEFAULT_TOPICS.alerts && topic !== DEFAULT_TOPICS.decisions)
   return inputs.toSorted((a, b) => `${a.topic}${a.partition}`.localeCompare(`${b.topic}${b.partition}`))
 }

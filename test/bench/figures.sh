@@ -19,6 +19,11 @@ measure world-demo world --preset demo
 for name in log features decide simulator memory restart record api training; do
   measure "$name" "$name"
 done
+# With a Kafka broker of their own, for which a JDK is needed.
+for name in kafka latency failover chaos; do
+  measure "$name" "$name"
+done
+measure api-kafka api --kafka --spec lean
 
 if [ ${#failed[@]} != 0 ]; then
   echo "figures: failed: ${failed[*]}" >&2

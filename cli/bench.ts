@@ -51,7 +51,7 @@ const BENCHES: Partial<Record<BenchName, Bench>> = {
     return await benchWorld({
       config: context.config,
       spec: featureSpecOf(context.config),
-      preset: options.preset ?? 'default',
+      preset: options.preset ?? 'demo',
       seed: options.seed ?? 1,
       events: options.events ?? 1_200_000,
     })

@@ -34,11 +34,13 @@ const RATE_SIGMA = 0.8
 const RATE_MAX = 12
 const SECOND_CARD_SHARE = 0.25
 const HOUSEHOLD_SHARE = 0.3
-const WALLET_SHARE = 0.35
+const WALLET_SHARE = 0.5
 /** Changes of one account, a month. */
 const CLOSED_A_MONTH = 0.015
 const MOVED_A_MONTH = 0.03 / 12
 const EMAIL_A_MONTH = 0.01
+/** A provider gives a home another prefix. */
+const ADDRESS_A_MONTH = 0.2
 const DEVICE_A_MONTH = 0.4 / 12
 const REISSUED_A_MONTH = 0.02
 const TRIPS_A_YEAR = 2
@@ -198,6 +200,12 @@ export class Accounts {
     return first + (random.chance(0.7) ? 0 : random.below(count))
   }
 
+  /** A device of anybody: lent, or taken over without its owner knowing. */
+  drawSomebodysDevice(random: Random): number {
+    const account = this.drawActive(random)
+    return this.drawDevice(account, account * CARDS_MAX + random.below(this.cards[account]!), random)
+  }
+
   /** A family of devices, as common as it is among everybody. */
   drawPlatform(random: Random): number {
     return random.chance(PHONE_ORDERS) ? random.below(PHONES) : this.platforms.draw(random)
@@ -322,6 +330,7 @@ export class Accounts {
       CLOSED_A_MONTH +
       MOVED_A_MONTH +
       EMAIL_A_MONTH +
+      ADDRESS_A_MONTH +
       this.devices[account]! * DEVICE_A_MONTH +
       this.cards[account]! * REISSUED_A_MONTH
     )
@@ -341,6 +350,7 @@ export class Accounts {
     }
     if ((at -= MOVED_A_MONTH) < 0) this.move(account)
     else if ((at -= EMAIL_A_MONTH) < 0) this.emails[account * 2] = this.ids.email()
+    else if ((at -= ADDRESS_A_MONTH) < 0) this.homeAddress[account] = this.addresses.home(this.homeCountry(account))
     else if ((at -= this.devices[account]! * DEVICE_A_MONTH) < 0) {
       const j = random.below(this.devices[account]!)
       this.newDevice(account * DEVICES_MAX + j, j === 0)

@@ -14,7 +14,9 @@ const CONTACTLESS_SHARE = 0.55
 const CONTACTLESS_GROWTH_A_MONTH = 0.01
 const CONTACTLESS_SHARE_MAX = 0.85
 export const CONTACTLESS_MAX_EUR = 50
-const WALLET_USE = 0.45
+const WALLET_USE = 0.55
+/** Of orders: whoever buys lets no script of the shop look at the device. */
+const UNREAD_DEVICE = 0.08
 /** Smallest banknote step of cash machines, in units of the currency. */
 const BANKNOTES: Readonly<Record<string, number>> = {
   EUR: 10,
@@ -198,7 +200,8 @@ export class Checkout {
     const { draft, merchants, random } = this
     this.asOrder()
     draft.country = COUNTRIES[session.country]!
-    draft.device = session.device
+    const isRead = !random.chance(UNREAD_DEVICE)
+    draft.device = isRead ? session.device : ''
     draft.address = session.address
     draft.email = session.email
     draft.avs = merchants.checksAddress[merchant] === 1 ? this.addressCheck(session.addressMismatch) : ''
@@ -207,7 +210,7 @@ export class Checkout {
     draft.threeDs =
       session.passesThreeDs < 0 ? this.ownersThreeDs(asks) : this.thiefsThreeDs(session.passesThreeDs, asks)
     draft.recurring = false
-    draft.attributes = PLATFORM_ATTRIBUTES[session.platform]!
+    draft.attributes = isRead ? PLATFORM_ATTRIBUTES[session.platform]! : NO_ATTRIBUTES
     return draft
   }
 

@@ -15,7 +15,15 @@ const ONLINE_SHARE_MAX = 0.6
 const ADDRESS_MISMATCH = 0.06
 const CARRIER_SHARE = 0.1
 const RELAY_SHARE = 0.015
-const STRANGE_DEVICE = 0.008
+/**
+ * Of orders: from a private window, a browser cleared or just installed, which nobody has met before and will not meet
+ * again; from somebody else's machine (the family's, a friend's, at work); with an address of mail made for one shop.
+ */
+const FRESH_BROWSER = 0.05
+const BORROWED_DEVICE = 0.02
+const ONE_OFF_EMAIL = 0.06
+/** Of orders: from somebody else's connection, at work or with friends. */
+const ELSEWHERE_SHARE = 0.1
 /** Of online orders; comes to 0.5 % of all events. */
 const VERIFIED_FIRST = 0.0165
 const VERIFICATION_FAILS = 0.08
@@ -199,9 +207,10 @@ export class Shopper {
       payments.verify(checkout.draft, timeMs, HONEST, VERIFICATION_FAILS)
       if (random.chance(0.4)) return
       const cardId = accounts.cardId[card]!
+      const session = { ...this.session }
       agenda.at(timeMs + random.between(0.5, 4) * MINUTE_MS, (laterMs) => {
         if (!accounts.isCurrent(card, cardId, laterMs)) return
-        this.fillSession(account, card, laterMs)
+        Object.assign(this.session, session)
         this.finishOrder(account, card, merchant, line, laterMs)
       })
       return
@@ -232,11 +241,14 @@ export class Shopper {
     const device = accounts.drawDevice(account, card, random)
     session.device = accounts.device[device]!
     session.platform = accounts.platform[device]!
-    if (random.chance(STRANGE_DEVICE)) {
-      session.device = ids.device()
-      session.platform = accounts.drawPlatform(random)
+    const at = random.unit()
+    if (at < FRESH_BROWSER) session.device = ids.device()
+    else if (at < FRESH_BROWSER + BORROWED_DEVICE) {
+      const others = accounts.drawSomebodysDevice(random)
+      session.device = accounts.device[others]!
+      session.platform = accounts.platform[others]!
     }
-    session.email = accounts.drawEmail(account, random)
+    session.email = random.chance(ONE_OFF_EMAIL) ? ids.email() : accounts.drawEmail(account, random)
     session.country = accounts.homeCountry(account)
     if (random.chance(RELAY_SHARE)) {
       session.address = addresses.relay(random)
@@ -246,6 +258,8 @@ export class Shopper {
       session.address = addresses.visitor(session.country, random)
     } else if (random.chance(CARRIER_SHARE)) {
       session.address = addresses.carrier(session.country, random)
+    } else if (random.chance(ELSEWHERE_SHARE)) {
+      session.address = addresses.borrowed(session.country, random)
     } else {
       session.address = accounts.homeAddress[account]!
     }

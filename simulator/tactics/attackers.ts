@@ -13,6 +13,10 @@ const CAMPAIGN_DAYS = 45
 const CAMPAIGN_SHARE = 0.3
 /** Machines are fitted to the crowd: one of the most common families. */
 const COMMON_PLATFORMS = 3
+/** Of sessions: through the infected machine of somebody who has a card here too. */
+const INFECTED_SHARE = 0.55
+/** Of addresses of mail: taken over from somebody who has a card here too. */
+const HIJACKED_MAILBOX = 0.35
 const WINDOW_HOURS = 24
 const STOPPED_SHARE = 0.7
 const TRIES_MIN = 5
@@ -91,14 +95,17 @@ export class Attackers {
   }
 
   /**
-   * A session from a device that the card has never met. `abroad`: how likely its address is not in the card's country.
+   * A session from a device that the card has never met, which is not to say that nobody has. `abroad`: how likely its
+   * address is not in the card's country.
    */
   newSession(country: number, abroad: number, mismatch: number, passesThreeDs: number): OnlineSession {
-    const { random } = this
+    const { random, accounts } = this
+    const isInfected = random.chance(INFECTED_SHARE)
+    const infected = isInfected ? accounts.drawSomebodysDevice(random) : -1
     const session: OnlineSession = {
-      device: this.ids.device(),
-      platform: random.chance(CAMPAIGN_SHARE) ? this.campaignPlatform : this.accounts.drawPlatform(random),
-      email: this.ids.email(),
+      device: isInfected ? accounts.device[infected]! : this.ids.device(),
+      platform: isInfected ? accounts.platform[infected]! : this.drawPlatform(),
+      email: this.drawEmail(),
       address: '',
       country,
       addressMismatch: mismatch,
@@ -107,6 +114,19 @@ export class Attackers {
     }
     this.moveSession(session, country, abroad)
     return session
+  }
+
+  /** An address of mail: made for the purpose, or a mailbox of somebody else, which shops have known for years. */
+  drawEmail(): string {
+    const { random, accounts, ids } = this
+    return random.chance(HIJACKED_MAILBOX) ? accounts.drawEmail(accounts.drawActive(random), random) : ids.email()
+  }
+
+  /** Makes the session look like the card owner's own device, as bought along with the details of the card. */
+  emulateOwner(session: OnlineSession, account: number, card: number): void {
+    const device = this.accounts.drawDevice(account, card, this.random)
+    session.device = this.accounts.device[device]!
+    session.platform = this.accounts.platform[device]!
   }
 
   /** Gives a session another address. */
@@ -151,6 +171,11 @@ export class Attackers {
   /** How often the tactic has turned to other merchants; whoever remembers another number chooses anew. */
   turns(tactic: number): number {
     return this.pressures[tactic]!.turns
+  }
+
+  private drawPlatform(): number {
+    const { random, accounts } = this
+    return random.chance(CAMPAIGN_SHARE) ? this.campaignPlatform : accounts.drawPlatform(random)
   }
 
   private react(pressure: Pressure, timeMs: number): void {

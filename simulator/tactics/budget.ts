@@ -5,9 +5,9 @@ import { STOLEN_DETAILS, TACTICS, TAKEOVER, WALLET } from './tactics.ts'
 const MIX_DAYS = 30
 const MIX_CONCENTRATION = 20
 /** How far amounts may be moved to meet the rate by value. */
-const AMOUNT_FACTOR = 1.35
+const AMOUNT_FACTOR = 1.42
 const AMOUNT_FACTOR_MIN = 0.6
-const AMOUNT_FACTOR_MAX = 1.9
+const AMOUNT_FACTOR_MAX = 2.6
 const WEIGHED_DAYS = 12
 
 /** Purchases that an incident still has before it. */
@@ -107,7 +107,7 @@ export class FraudBudget {
     const wanted = this.approvedEur * fraudByValue
     // the first days are all noise: a gap weighs what it is of some weeks' fraud
     const weeks = (WEIGHED_DAYS * approvedPerDay * wanted) / (this.approvedCount + 1)
-    const factor = AMOUNT_FACTOR + (2.5 * (wanted - this.fraudEur)) / (0.2 * wanted + weeks + 1)
+    const factor = AMOUNT_FACTOR + (4 * (wanted - this.fraudEur)) / (0.2 * wanted + weeks + 1)
     return Math.min(AMOUNT_FACTOR_MAX, Math.max(AMOUNT_FACTOR_MIN, factor))
   }
 

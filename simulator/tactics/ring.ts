@@ -71,7 +71,7 @@ export class Ring {
   }
 
   private buy(gang: Gang, held: HeldCard, timeMs: number): void {
-    const { random, checkout, payments, attackers, merchants, ids, budget } = this.world
+    const { random, checkout, payments, attackers, merchants, budget } = this.world
     budget.tried(gang.incident, 1 - DECLINED)
     this.done(gang)
     if (attackers.isPaused(RING, timeMs)) return
@@ -80,7 +80,7 @@ export class Ring {
       gang.merchant = merchants.drawSmall(random)
     }
     const session = random.pick(gang.sessions)
-    if (random.chance(0.4)) session.email = ids.email()
+    if (random.chance(0.4)) session.email = attackers.drawEmail()
     if (random.chance(0.3)) attackers.moveSession(session, gang.country, ABROAD)
     checkout.byHeldCard(held)
     checkout.price(gang.merchant, random.between(EUR_MIN, EUR_MAX) * attackers.amountFactor(RING))

@@ -14,6 +14,8 @@ const BEGINS_SMALL = 0.35
 const ABROAD = 0.4
 const ADDRESS_MISMATCH = 0.55
 const PASSES_THREE_DS = 0.08
+/** Of sprees: with the looks of the owner's own device, sold along with the card. */
+const EMULATES_OWNER = 0.05
 const DECLINED = 0.12
 /** Offers that are known and not yet used; the oldest give way. */
 const OFFERS_MAX = 4_096
@@ -70,6 +72,7 @@ export class StolenDetails {
     const purchases = random.whole(PURCHASES_MIN, PURCHASES_MAX)
     const country = accounts.homeCountry(account)
     const session = attackers.newSession(country, ABROAD, ADDRESS_MISMATCH, PASSES_THREE_DS)
+    if (random.chance(EMULATES_OWNER)) attackers.emulateOwner(session, account, offer.card)
     // some keep the owner's address of mail, so that the merchant greets a known customer
     if (random.chance(0.35)) session.email = accounts.emails[account * 2]!
     const line = attackers.drawLine()

@@ -1,4 +1,4 @@
-import { PLATFORMS } from '../accounts.ts'
+import { DEVICES_MAX, PLATFORMS } from '../accounts.ts'
 import { DAY_MS } from '../calendar.ts'
 import type { HeldCard } from '../checkout.ts'
 import { CASH, LINES, lineIndex } from '../lines.ts'
@@ -16,6 +16,8 @@ const QUARTILE_Z = 0.674
 const AWAY_DEGREES = 0.12
 const RADIUS_KM = 9
 const DECLINED = 0.02
+/** The telephone of somebody who also pays with it; the others are bought for the purpose. */
+const MULE_SHARE = 0.55
 /** Phones only. */
 const PHONES = 2
 
@@ -45,14 +47,19 @@ export class Wallet {
     accounts.refresh(account, timeMs)
     const card = accounts.drawCard(account, timeMs, true, random)
     if (card < 0) return
+    const isMule = random.chance(MULE_SHARE)
+    const mule = accounts.drawActive(random) * DEVICES_MAX
     const days = random.whole(DAYS_MIN, DAYS_MAX)
     const perDay = Array.from({ length: days }, () => random.whole(1, PER_DAY_MAX))
     const total = perDay.reduce((sum, count) => sum + count, 0)
     const provisioning: Provisioning = {
       incident: budget.begin(WALLET, total * (1 - DECLINED)),
       held: checkout.hold(account, card),
-      device: ids.device(),
-      attributes: { platform: PLATFORMS[random.below(PHONES)]!, token: ids.token() },
+      device: isMule ? accounts.device[mule]! : ids.device(),
+      attributes: {
+        platform: PLATFORMS[isMule ? accounts.platform[mule]! : random.below(PHONES)]!,
+        token: ids.token(),
+      },
       latitude: accounts.homeLatitude[account]! + AWAY_DEGREES * (random.unit() - 0.5),
       longitude: accounts.homeLongitude[account]! + AWAY_DEGREES * (random.unit() - 0.5),
       left: total,

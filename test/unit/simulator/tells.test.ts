@@ -68,20 +68,31 @@ test('the phase of time says nothing: milliseconds, seconds and minutes are even
   }
 })
 
-test('thieves pay prices that end as everybody else’s', () => {
-  const endings = (rows: readonly Arrived[]): Map<string, number> => {
-    const counts = new Map<string, number>()
-    const priced = rows.filter(({ transaction }) => transaction.currency === 'EUR' && transaction.amount > 300)
-    for (const { transaction } of priced) {
-      const cents = transaction.amount % 100
-      const ending = [99, 0, 50, 95].includes(cents) ? String(cents) : 'other'
-      counts.set(ending, (counts.get(ending) ?? 0) + 1 / priced.length)
-    }
-    return counts
+test('thieves pay prices that end as those of everybody else at the same merchants', () => {
+  const isPriced = ({ transaction }: Arrived): boolean => transaction.currency === 'EUR' && transaction.amount > 300
+  const endingOf = ({ amount }: Transaction): string => {
+    const cents = amount % 100
+    return [99, 0, 50, 95].includes(cents) ? String(cents) : 'other'
   }
-  const good = endings(honest.filter(({ transaction }) => transaction.channel !== 'ATM'))
-  for (const [ending, share] of endings(frauds)) {
-    assert.ok(Math.abs(share - good.get(ending)!) < 0.12, `.${ending}: ${share} against ${good.get(ending)}`)
+  const ofMerchants = new Map<string, string[]>()
+  for (const { transaction } of honest.filter(isPriced)) {
+    const endings = ofMerchants.get(transaction.merchant_id) ?? []
+    if (endings.length === 0) ofMerchants.set(transaction.merchant_id, endings)
+    endings.push(endingOf(transaction))
+  }
+  const bad = frauds.filter(
+    (arrived) => isPriced(arrived) && (ofMerchants.get(arrived.transaction.merchant_id)?.length ?? 0) >= 5,
+  )
+  assert.ok(bad.length > 150)
+  for (const ending of ['99', '0', '50', '95', 'other']) {
+    let paid = 0
+    let expected = 0
+    for (const { transaction } of bad) {
+      const endings = ofMerchants.get(transaction.merchant_id)!
+      if (endingOf(transaction) === ending) paid++
+      expected += endings.filter((other) => other === ending).length / endings.length
+    }
+    assert.ok(Math.abs(paid - expected) / bad.length < 0.05, `.${ending}: ${paid} against ${expected} of ${bad.length}`)
   }
 })
 
@@ -196,5 +207,39 @@ test('no order, no payment is a fraud by its way of paying alone', () => {
     const rows = approved.filter(({ transaction }) => transaction.entry_mode === mode)
     const share = rows.filter(({ truth }) => truth.fraud).length / rows.length
     assert.ok(share < 0.03, `${mode}: ${share}`)
+  }
+})
+
+test('honest people order from what is new to them, and thieves, in part, from what honest people use', () => {
+  const settledMs = run.arrivals[0]!.arrivedMs + 30 * DAY_MS
+  for (const [field, least, most] of [
+    ['device_id', 0.05, 0.15],
+    ['email_hash', 0.03, 0.12],
+    ['ip_prefix', 0.1, 0.4],
+  ] as const) {
+    const ofAccounts = new Map<string, Set<string>>()
+    const known = new Set<string>()
+    const orders = { honest: 0, newToAccount: 0, thieves: 0, ofOthers: 0 }
+    for (const { transaction, truth } of run.authorizations) {
+      const value = transaction[field]
+      if (transaction.channel !== 'ECOM' || value === '') continue
+      const own = ofAccounts.get(transaction.account_id) ?? new Set()
+      ofAccounts.set(transaction.account_id, own)
+      if (transaction.event_time >= settledMs && own.size > 0) {
+        if (!truth.fraud) {
+          orders.honest++
+          if (!own.has(value)) orders.newToAccount++
+        } else if (!own.has(value)) {
+          orders.thieves++
+          if (known.has(value)) orders.ofOthers++
+        }
+      }
+      own.add(value)
+      if (!truth.fraud) known.add(value)
+    }
+    const isNew = orders.newToAccount / orders.honest
+    assert.ok(isNew > least && isNew < most, `${field}: ${isNew} of honest orders are new`)
+    const isOfOthers = orders.ofOthers / orders.thieves
+    assert.ok(isOfOthers > 0.15, `${field}: ${isOfOthers} of what is new to the account was met with honest people`)
   }
 })

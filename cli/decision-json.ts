@@ -1,4 +1,4 @@
-import { inputHash } from '#pipeline/commit.ts'
+import { inputHash } from '#pipeline/decision-writer.ts'
 import type { SliceBuffers } from '#pipeline/slice.ts'
 import { VERDICTS } from '#schemas/decision.ts'
 

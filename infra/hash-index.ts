@@ -1,30 +1,24 @@
+import type { ReadAhead } from './read-ahead.ts'
 import { PAGE_BYTES, type Region, type StateMemory } from './state-memory.ts'
 
-/** Where the index reads the 64-bit hash of a place. */
-export interface HashKeys {
-  hi(place: number): number
-  lo(place: number): number
-}
-
-const CHUNK_SLOTS = PAGE_BYTES / 4
+/** Words of a slot: place plus one, 0 when it is free, and the lower half of the hash. */
+const SLOT_WORDS = 2
+const CHUNK_SLOTS = PAGE_BYTES / 4 / SLOT_WORDS
 const SHIFT = Math.log2(CHUNK_SLOTS)
 const MASK = CHUNK_SLOTS - 1
 
 /**
- * Open addressing over 64-bit hashes: 4 bytes a slot, at most half full, grown by doubling; a removal shifts back what
- * had been displaced (Knuth, TAOCP 3, 6.4, algorithm R). Part of the folded state.
+ * Open addressing over 64-bit hashes, at most half full, grown by doubling; a removal shifts back what had been displaced
+ * (Knuth, TAOCP 3, 6.4, algorithm R). Slots hold the lower half of the hash, so that places are hardly ever looked at in
+ * vain; whoever looks for one compares the upper half where the places are. Part of the folded state.
  */
 export class HashIndex {
-  private readonly keys: HashKeys
   private readonly region: Region
   private readonly meta: Region
-  /** Place plus one; 0 is free. */
-  private views: Uint32Array[] = []
   private size!: Uint32Array
   private mask = 0
 
-  constructor(memory: StateMemory, name: string, keys: HashKeys) {
-    this.keys = keys
+  constructor(memory: StateMemory, name: string) {
     this.region = memory.region(`${name}.index`)
     this.meta = memory.region(`${name}.index-size`)
     this.region.addChunk()
@@ -37,79 +31,88 @@ export class HashIndex {
     return this.size[0]!
   }
 
-  /** The place with this hash, or -1. */
-  find(hi: number, lo: number): number {
-    let slot = lo & this.mask
-    for (let place = this.at(slot); place !== 0; place = this.at(slot)) {
-      if (this.keys.lo(place - 1) === lo && this.keys.hi(place - 1) === hi) return place - 1
-      slot = (slot + 1) & this.mask
-    }
+  /** The first slot whose lower half is this, or -1. */
+  first(lo: number): number {
+    return this.next(lo, lo)
+  }
+
+  /** As `first`, at `slot` or behind it. */
+  next(lo: number, slot: number): number {
+    for (let at = slot & this.mask; this.placeAt(at) >= 0; at = (at + 1) & this.mask)
+      if (this.loAt(at) === lo) return at
     return -1
   }
 
-  /** Place plus one in the slot that a lower half, or a step behind it, falls on; 0 when it is free. */
+  /** The place in a slot, -1 when it is free. */
   placeAt(slot: number): number {
-    return this.at(slot & this.mask)
+    return this.region.views.u32[this.region.slabOf[slot >>> SHIFT]!]![this.wordOf(slot)]! - 1
   }
 
-  /** The first place whose lower half is this, or -1; for keys of which only 32 bits were kept. */
-  findLow(lo: number): number {
-    let slot = lo & this.mask
-    for (let place = this.at(slot); place !== 0; place = this.at(slot)) {
-      if (this.keys.lo(place - 1) === lo) return place - 1
-      slot = (slot + 1) & this.mask
-    }
-    return -1
+  /** Notes the slot that a lower half falls on as one to be read soon. */
+  noteAhead(ahead: ReadAhead, lo: number): void {
+    const slot = lo & this.mask
+    ahead.note(this.region.slabOf[slot >>> SHIFT]!, this.wordOf(slot))
   }
 
   /** Adds a place whose hash is not in the index. */
-  insert(place: number): void {
+  insert(place: number, lo: number): void {
     if ((this.count + 1) * 2 > this.mask + 1) this.grow()
-    this.put(this.freeSlot(this.keys.lo(place)), place + 1)
+    this.put(this.freeSlot(lo), place + 1, lo)
     this.resize(1)
   }
 
-  remove(place: number): void {
-    let hole = this.keys.lo(place) & this.mask
-    while (this.at(hole) !== place + 1) hole = (hole + 1) & this.mask
+  remove(place: number, lo: number): void {
+    let hole = lo & this.mask
+    while (this.placeAt(hole) !== place) hole = (hole + 1) & this.mask
     let slot = hole
     for (;;) {
       slot = (slot + 1) & this.mask
-      const other = this.at(slot)
-      if (other === 0) break
-      const home = this.keys.lo(other - 1) & this.mask
+      const other = this.placeAt(slot)
+      if (other < 0) break
+      const home = this.loAt(slot) & this.mask
       const staysReachable = hole <= slot ? hole < home && home <= slot : hole < home || home <= slot
       if (staysReachable) continue
-      this.put(hole, other)
+      this.put(hole, other + 1, this.loAt(slot))
       hole = slot
     }
-    this.put(hole, 0)
+    this.put(hole, 0, 0)
     this.resize(-1)
   }
 
   private grow(): void {
-    const old = this.views
-    const chunks = Array.from({ length: old.length * 2 }, () => new ArrayBuffer(PAGE_BYTES))
-    this.region.replace(chunks)
+    const old = this.region.chunks.map((chunk) => chunk.u32().slice())
+    this.region.replace(old.length * 2)
     this.attach()
-    for (const view of old) {
-      for (const place of view) if (place !== 0) this.put(this.freeSlot(this.keys.lo(place - 1)), place)
+    for (const slots of old) {
+      for (let i = 0; i < slots.length; i += SLOT_WORDS) {
+        const lo = slots[i + 1]!
+        if (slots[i] !== 0) this.put(this.freeSlot(lo), slots[i]!, lo)
+      }
     }
   }
 
   private freeSlot(lo: number): number {
     let slot = lo & this.mask
-    while (this.at(slot) !== 0) slot = (slot + 1) & this.mask
+    while (this.placeAt(slot) >= 0) slot = (slot + 1) & this.mask
     return slot
   }
 
-  private at(slot: number): number {
-    return this.views[slot >>> SHIFT]![slot & MASK]!
+  /** First word of a slot within its slab. */
+  private wordOf(slot: number): number {
+    return this.region.firstWordOf[slot >>> SHIFT]! + (slot & MASK) * SLOT_WORDS
   }
 
-  private put(slot: number, value: number): void {
-    this.region.touch(slot >>> SHIFT, (slot & MASK) * 4, 4)
-    this.views[slot >>> SHIFT]![slot & MASK] = value
+  private loAt(slot: number): number {
+    return this.region.views.u32[this.region.slabOf[slot >>> SHIFT]!]![this.wordOf(slot) + 1]!
+  }
+
+  private put(slot: number, value: number, lo: number): void {
+    const { region } = this
+    const word = this.wordOf(slot)
+    const u32 = region.views.u32[region.slabOf[slot >>> SHIFT]!]!
+    region.touch(slot >>> SHIFT, (slot & MASK) * SLOT_WORDS * 4, SLOT_WORDS * 4)
+    u32[word] = value
+    u32[word + 1] = lo
   }
 
   private resize(by: number): void {
@@ -118,8 +121,7 @@ export class HashIndex {
   }
 
   private attach(): void {
-    this.views = this.region.chunks.map((chunk) => new Uint32Array(chunk))
-    this.size = new Uint32Array(this.meta.chunks[0]!)
-    this.mask = this.views.length * CHUNK_SLOTS - 1
+    this.size = this.meta.chunks[0]!.u32()
+    this.mask = this.region.chunks.length * CHUNK_SLOTS - 1
   }
 }

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
 import { WeirError } from '#schemas/errors.ts'
+import { ReadAhead } from './read-ahead.ts'
+import { type Chunk, Slabs, type SlabViews } from './slabs.ts'
 
 /** Pages are the unit a snapshot copies: small enough not to be felt between two slices. */
 export const PAGE_BYTES = 65_536
@@ -14,25 +16,39 @@ export const PAGE_BYTES = 65_536
 export class Region {
   readonly name: string
   readonly chunkBytes: number
-  readonly chunks: ArrayBuffer[] = []
+  readonly chunks: Chunk[] = []
+  /** The slabs' views, and by chunk its slab and its first word there, for those who read and write many places. */
+  readonly views: SlabViews
+  slabOf = new Int32Array(1)
+  firstWordOf = new Int32Array(1)
+  private readonly slabs: Slabs
   private snapshot: PendingRegion | null = null
 
   /** `chunkBytes` is a multiple of PAGE_BYTES. */
-  constructor(name: string, chunkBytes: number) {
+  constructor(name: string, chunkBytes: number, slabs: Slabs) {
     if (chunkBytes <= 0 || chunkBytes % PAGE_BYTES !== 0) {
       throw new RangeError(`chunkBytes of region ${name} must be a multiple of ${PAGE_BYTES}, got ${chunkBytes}`)
     }
     this.name = name
     this.chunkBytes = chunkBytes
+    this.slabs = slabs
+    this.views = slabs.views
   }
 
   get byteLength(): number {
     return this.chunks.length * this.chunkBytes
   }
 
-  addChunk(): ArrayBuffer {
-    const chunk = new ArrayBuffer(this.chunkBytes)
-    this.chunks.push(chunk)
+  /** A chunk more, of zeros. */
+  addChunk(): Chunk {
+    const chunk = this.slabs.take(this.chunkBytes)
+    const n = this.chunks.push(chunk)
+    if (n > this.slabOf.length) {
+      this.slabOf = doubled(this.slabOf)
+      this.firstWordOf = doubled(this.firstWordOf)
+    }
+    this.slabOf[n - 1] = chunk.slab
+    this.firstWordOf[n - 1] = chunk.firstWord
     return chunk
   }
 
@@ -41,11 +57,14 @@ export class Region {
     if (this.snapshot !== null) this.snapshot.save(chunk, offset, length)
   }
 
-  /** Replaces all chunks (a table that was rehashed). A pending snapshot first saves what it has not copied. */
-  replace(chunks: readonly ArrayBuffer[]): void {
+  /**
+   * Gives all chunks back and takes so many new ones, of zeros (a table that is rehashed). A pending snapshot first saves
+   * what it has not copied.
+   */
+  replace(chunkCount: number): void {
     if (this.snapshot !== null) this.snapshot.saveAll()
-    this.chunks.length = 0
-    this.chunks.push(...chunks)
+    for (const chunk of this.chunks.splice(0)) this.slabs.giveBack(chunk)
+    while (this.chunks.length < chunkCount) this.addChunk()
   }
 
   beginSnapshot(): PendingRegion {
@@ -57,12 +76,18 @@ export class Region {
   }
 }
 
+function doubled(from: Int32Array): Int32Array<ArrayBuffer> {
+  const larger = new Int32Array(from.length * 2)
+  larger.set(from)
+  return larger
+}
+
 /** The pages of one region as they were when the snapshot began, handed out one by one. */
 class PendingRegion {
   readonly name: string
   readonly chunkBytes: number
   readonly pageCount: number
-  private readonly chunks: readonly ArrayBuffer[]
+  private readonly chunks: readonly Chunk[]
   private readonly saved = new Map<number, Uint8Array>()
   private readonly end: () => void
   private next = 0
@@ -108,7 +133,7 @@ class PendingRegion {
 
   private view(page: number): Uint8Array {
     const at = page * PAGE_BYTES
-    return new Uint8Array(this.chunks[Math.floor(at / this.chunkBytes)]!, at % this.chunkBytes, PAGE_BYTES)
+    return this.chunks[Math.floor(at / this.chunkBytes)]!.bytes(at % this.chunkBytes, PAGE_BYTES)
   }
 }
 
@@ -122,19 +147,27 @@ export interface StateSnapshot {
 
 /** All regions of the folded state, by name. */
 export class StateMemory {
+  /** Reads what will be needed soon. */
+  readonly ahead: ReadAhead
+  private readonly slabs = new Slabs(PAGE_BYTES)
   private readonly byName = new Map<string, Region>()
   private readonly restoreHooks: (() => void)[] = []
+
+  constructor() {
+    this.ahead = new ReadAhead(this.slabs.views)
+  }
 
   /** Makes a region; names are unique. */
   region(name: string, chunkBytes: number = PAGE_BYTES): Region {
     if (this.byName.has(name)) throw new RangeError(`state region ${name} exists already`)
-    const region = new Region(name, chunkBytes)
+    const region = new Region(name, chunkBytes, this.slabs)
     this.byName.set(name, region)
     return region
   }
 
   /** Takes a region out of the state for good; its owner must not touch it again. */
   drop(name: string): void {
+    this.byName.get(name)?.replace(0)
     this.byName.delete(name)
   }
 
@@ -194,9 +227,9 @@ export class StateMemory {
     }
     for (const [i, region] of own.entries()) {
       const chunkCount = (regions[i]!.pageCount * PAGE_BYTES) / region.chunkBytes
-      region.replace(Array.from({ length: chunkCount }, () => new ArrayBuffer(region.chunkBytes)))
+      region.replace(chunkCount)
       for (const chunk of region.chunks) {
-        for (let at = 0; at < region.chunkBytes; at += PAGE_BYTES) nextPage(new Uint8Array(chunk, at, PAGE_BYTES))
+        for (let at = 0; at < region.chunkBytes; at += PAGE_BYTES) nextPage(chunk.bytes(at, PAGE_BYTES))
       }
     }
     for (const hook of this.restoreHooks) hook()
@@ -207,7 +240,7 @@ export class StateMemory {
     const hash = createHash('sha256')
     for (const region of this.regions) {
       hash.update(`${region.name}:${region.byteLength}\n`)
-      for (const chunk of region.chunks) hash.update(new Uint8Array(chunk))
+      for (const chunk of region.chunks) hash.update(chunk.bytes())
     }
     return hash.digest('hex')
   }

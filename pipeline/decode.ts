@@ -3,6 +3,7 @@ import type { Codec } from '#schemas/codec.ts'
 import { LABEL, writeLabel, writeTransaction } from '#schemas/event-columns.ts'
 import { parseLabel, parseTransaction } from '#schemas/json-input.ts'
 import { baseFactors, type RateTable } from '#schemas/rates.ts'
+import { TransactionReader } from '#schemas/transaction-reader.ts'
 import { FRAME_BYTES } from '#schemas/wire-type.ts'
 import { type GuardLimits, guardLabel, guardTransaction } from './guard.ts'
 import {
@@ -35,6 +36,7 @@ export interface Decode extends Stage<Received, Decoded> {
 /** Bytes to columns. What cannot be read, or makes no sense, is rejected with a reason and the stream goes on. */
 export function createDecode(deps: DecodeDeps): Decode {
   const { codec, tokenizer, limits, topics, recordBytesMax } = deps
+  const reader = new TransactionReader()
   let factors = baseFactors(deps.rates)
   let trusting = false
 
@@ -73,20 +75,35 @@ export function createDecode(deps: DecodeDeps): Decode {
       if (problem === null) writeLabel(slice.events, row, label)
       return problem
     }
+    const problem = isJson || !readPlainly(slice, row, value) ? readAnyhow(slice, row, value, isJson) : null
+    return problem ?? finishTransaction(slice, row, notAfterMs)
+  }
+
+  /** The way of nearly all records: no object, no check for what cannot be. */
+  function readPlainly(slice: SliceBuffers, row: number, value: Buffer): boolean {
+    if (!codec.transaction.isCurrent(value) || !reader.read(value, FRAME_BYTES, slice.events, row)) return false
+    slice.body[row] = value
+    slice.bodyAt[row] = FRAME_BYTES
+    return true
+  }
+
+  function readAnyhow(slice: SliceBuffers, row: number, value: Buffer, isJson: boolean): Rejection | null {
     const read = isJson ? fromJson(value, parseTransaction) : codec.transaction.tryDecode(value)
     if (read === null) return codec.transaction.failure
     if ('reason' in read) return read
     const transaction = tokenizer.transaction(read)
-    const factor = factors.get(transaction.currency)
-    const amountBase = factor === undefined ? Number.NaN : Math.round(transaction.amount * factor)
-    const problem = trusting ? null : guardTransaction(transaction, amountBase, notAfterMs, limits)
-    if (problem !== null) return problem
-    writeTransaction(slice.events, row, transaction, amountBase)
-    slice.body[row] =
-      transaction === read && !isJson && codec.transaction.isCurrent(value)
-        ? value.subarray(FRAME_BYTES)
-        : codec.transaction.type.toBuffer(transaction)
+    writeTransaction(slice.events, row, transaction, Number.NaN)
+    const isAsRead = transaction === read && !isJson && codec.transaction.isCurrent(value)
+    slice.body[row] = isAsRead ? value : codec.transaction.type.toBuffer(transaction)
+    slice.bodyAt[row] = isAsRead ? FRAME_BYTES : 0
     return null
+  }
+
+  function finishTransaction(slice: SliceBuffers, row: number, notAfterMs: number): Rejection | null {
+    const { events } = slice
+    const factor = factors.get(events.text.currency[row]!)
+    events.amount_base[row] = factor === undefined ? Number.NaN : Math.round(events.amount[row]! * factor)
+    return trusting ? null : guardTransaction(events, row, notAfterMs, limits)
   }
 
   return Object.assign(decode, {

@@ -4,22 +4,44 @@ import { LABEL } from '#schemas/event-columns.ts'
 import { Hash64 } from '#schemas/hash64.ts'
 import { ACCEPTED, type Decoded, type Deduplicated, REPEATED, reached, type Stage } from './slice.ts'
 
+/** Rows whose places are looked at together, before any of them is looked up. */
+const BATCH_ROWS = 64
+
 /** Drops what was accepted before: a transaction by its id, a label by all that it says. Rejected rows leave no trace. */
 export function createDeduplicate(seen: SeenIds): Stage<Decoded, Deduplicated> {
   const hash = new Hash64()
-  return function deduplicate(slice: Decoded): Deduplicated {
-    const { kind, text, label_fraud, label_source, label_known_at } = slice.events
-    for (let row = 0; row < slice.count; row++) {
-      if (slice.outcome[row] !== ACCEPTED) continue
-      hash.ofText(text.transaction_id[row]!)
+  const hi = new Uint32Array(BATCH_ROWS)
+  const lo = new Uint32Array(BATCH_ROWS)
+
+  function deduplicate(slice: Decoded): Deduplicated {
+    for (let from = 0; from < slice.count; from += BATCH_ROWS) {
+      const count = Math.min(BATCH_ROWS, slice.count - from)
+      hashRows(slice, from, count)
+      seen.readAhead(lo, count)
+      for (let i = 0; i < count; i++) {
+        if (slice.outcome[from + i] === ACCEPTED && !seen.add(hi[i]!, lo[i]!)) slice.outcome[from + i] = REPEATED
+      }
+    }
+    return reached(slice)
+  }
+
+  function hashRows({ events }: Decoded, from: number, count: number): void {
+    const { kind, label_fraud, label_source, label_known_at } = events
+    const ids = { hi: events.hashHi.transaction_id, lo: events.hashLo.transaction_id }
+    for (let i = 0; i < count; i++) {
+      const row = from + i
+      hash.hi = ids.hi[row]!
+      hash.lo = ids.lo[row]!
       if (kind[row] === LABEL) {
         const knownAt = label_known_at[row]!
         hash.combine(1 + label_fraud[row]! + 2 * label_source[row]!, (knownAt % 2 ** 32) ^ (knownAt / 2 ** 32))
       }
-      if (!seen.add(hash.hi, hash.lo)) slice.outcome[row] = REPEATED
+      hi[i] = hash.hi
+      lo[i] = hash.lo
     }
-    return reached(slice)
   }
+
+  return deduplicate
 }
 
 /**
@@ -35,6 +57,8 @@ export class SeenIds {
   private lo!: Uint32Array
   /** Place in the ring plus one; 0 is free. */
   private slots!: Uint32Array
+  /** Takes what was read ahead, so that it is not found useless and left out. */
+  private readonly sink = new Int32Array(1)
   /** [next place to be written, how many are held]. */
   private head!: Uint32Array
 
@@ -56,6 +80,18 @@ export class SeenIds {
     }
     this.attach()
     memory.onRestore(() => this.attach())
+  }
+
+  /**
+   * Reads the places at which hashes will be looked for, so that the waits for memory overlap; changes no state.
+   *
+   * @param lo lower halves, `count` of them
+   */
+  readAhead(lo: Uint32Array, count: number): void {
+    const { slots, mask } = this
+    let read = 0
+    for (let i = 0; i < count; i++) read ^= slots[lo[i]! & mask]!
+    this.sink[0] = read
   }
 
   /** False when the hash is among those held. */
@@ -112,7 +148,7 @@ export class SeenIds {
   }
 
   private attach(): void {
-    const view = (region: Region): Uint32Array => new Uint32Array(region.chunks[0]!)
+    const view = (region: Region): Uint32Array => region.chunks[0]!.u32()
     this.hi = view(this.regions.hi)
     this.lo = view(this.regions.lo)
     this.slots = view(this.regions.slots)

@@ -1,5 +1,5 @@
+import type { EventColumns } from '#schemas/event-columns.ts'
 import type { Label } from '#schemas/label.ts'
-import type { Transaction } from '#schemas/transaction.ts'
 import type { Rejection } from './slice.ts'
 
 export interface GuardLimits {
@@ -20,30 +20,32 @@ export const DEFAULT_GUARD: GuardLimits = {
   aheadMs: 86_400_000,
 }
 
-/** A reason to refuse a transaction, or null. `amountBase` is NaN for an unknown currency. */
+/** A reason to refuse a transaction that was written into a row, or null. Its `amount_base` is NaN for an unknown currency. */
 export function guardTransaction(
-  from: Transaction,
-  amountBase: number,
+  events: EventColumns,
+  row: number,
   notAfterMs: number,
   limits: GuardLimits,
 ): Rejection | null {
-  if (from.transaction_id === '') return idEmpty('transaction_id')
-  if (from.card_id === '') return idEmpty('card_id')
-  if (isTooLong(from.transaction_id, limits)) return idTooLong('transaction_id', limits)
-  if (isTooLong(from.card_id, limits)) return idTooLong('card_id', limits)
-  if (isTooLong(from.original_id, limits)) return idTooLong('original_id', limits)
-  if (isTooLong(from.account_id, limits)) return idTooLong('account_id', limits)
-  if (isTooLong(from.merchant_id, limits)) return idTooLong('merchant_id', limits)
-  if (isTooLong(from.terminal_id, limits)) return idTooLong('terminal_id', limits)
-  if (isTooLong(from.device_id, limits)) return idTooLong('device_id', limits)
-  if (isTooLong(from.ip_prefix, limits)) return idTooLong('ip_prefix', limits)
-  if (isTooLong(from.email_hash, limits)) return idTooLong('email_hash', limits)
-  if (isTooLong(from.bin, limits)) return idTooLong('bin', limits)
-  if (from.event_time < limits.notBeforeMs || from.event_time > notAfterMs) return timeOutOfRange('event_time')
-  if (Number.isNaN(amountBase)) {
+  const { text, event_time, amount, amount_base } = events
+  if (text.transaction_id[row] === '') return idEmpty('transaction_id')
+  if (text.card_id[row] === '') return idEmpty('card_id')
+  if (isTooLong(text.transaction_id[row]!, limits)) return idTooLong('transaction_id', limits)
+  if (isTooLong(text.card_id[row]!, limits)) return idTooLong('card_id', limits)
+  if (isTooLong(text.original_id[row]!, limits)) return idTooLong('original_id', limits)
+  if (isTooLong(text.account_id[row]!, limits)) return idTooLong('account_id', limits)
+  if (isTooLong(text.merchant_id[row]!, limits)) return idTooLong('merchant_id', limits)
+  if (isTooLong(text.terminal_id[row]!, limits)) return idTooLong('terminal_id', limits)
+  if (isTooLong(text.device_id[row]!, limits)) return idTooLong('device_id', limits)
+  if (isTooLong(text.ip_prefix[row]!, limits)) return idTooLong('ip_prefix', limits)
+  if (isTooLong(text.email_hash[row]!, limits)) return idTooLong('email_hash', limits)
+  if (isTooLong(text.bin[row]!, limits)) return idTooLong('bin', limits)
+  const timeMs = event_time[row]!
+  if (timeMs < limits.notBeforeMs || timeMs > notAfterMs) return timeOutOfRange('event_time')
+  if (Number.isNaN(amount_base[row])) {
     return { reason: 'UNKNOWN_CURRENCY', field: 'currency', detail: 'the currency is not in the rate table' }
   }
-  if (from.amount < 0 || amountBase > limits.amountBaseMax) {
+  if (amount[row]! < 0 || amount_base[row]! > limits.amountBaseMax) {
     return {
       reason: 'AMOUNT_OUT_OF_RANGE',
       field: 'amount',

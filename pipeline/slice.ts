@@ -46,8 +46,9 @@ export class SliceBuffers {
   readonly outcome: Uint8Array
   readonly rejection: (Rejection | null)[]
   readonly events: EventColumns
-  /** The tokenised transaction's Avro body in the current schema, ready to be copied into its decision. */
+  /** Ends with the tokenised transaction's Avro body in the current schema, which begins at `bodyAt`. */
   readonly body: Uint8Array[]
+  readonly bodyAt: Uint8Array
 
   // featurize
   readonly features: FeatureBuffers
@@ -86,6 +87,7 @@ export class SliceBuffers {
     this.rejection = new Array<Rejection | null>(capacity).fill(null)
     this.events = new EventColumns(capacity)
     this.body = new Array<Uint8Array>(capacity).fill(NO_BODY)
+    this.bodyAt = new Uint8Array(capacity)
     this.features = createFeatureBuffers(layout, capacity)
     this.scoredRows = new Int32Array(capacity)
     this.score = new Float32Array(capacity)

@@ -8,15 +8,11 @@ import type { SchemaSource, WireTypeName } from './schema-source.ts'
 import type { Transaction } from './transaction.ts'
 import { WireType } from './wire-type.ts'
 
-/** What follows the transaction in a decision record: a record that begins with a record is its bytes, then the rest. */
-export type DecisionTail = Omit<Decision, 'transaction'>
-
 /** Everything that crosses the log, in both directions. */
 export interface Codec {
   readonly transaction: WireType<Transaction>
   readonly label: WireType<Label>
   readonly decision: WireType<Decision>
-  readonly decisionTail: avro.Type
   readonly alert: WireType<Alert>
   readonly deadLetter: WireType<DeadLetter>
   readonly journalLine: WireType<JournalLine>
@@ -35,18 +31,8 @@ export function createCodec(source: SchemaSource): Codec {
     transaction,
     label,
     decision,
-    decisionTail: tailType(source.own('decision').json, registry),
     alert: wire<Alert>('alert'),
     deadLetter: wire<DeadLetter>('dead-letter'),
     journalLine: wire<JournalLine>('journal-line'),
   }
-}
-
-/** The decision's schema without its first field; the Verdict enum is already known by name. */
-function tailType(decisionJson: string, registry: Record<string, avro.Type>): avro.Type {
-  const schema = JSON.parse(decisionJson) as { name: string; fields: { name: string; type: unknown }[] }
-  const fields = schema.fields
-    .slice(1)
-    .map((field) => (field.name === 'verdict' ? { ...field, type: 'weir.Verdict' } : field))
-  return avroType(JSON.stringify({ ...schema, name: 'DecisionTail', fields }), registry)
 }

@@ -1,3 +1,4 @@
+import { Hash64 } from './hash64.ts'
 import { FRAUD_TYPES, LABEL_SOURCES, type Label } from './label.ts'
 import {
   CHANNELS,
@@ -50,6 +51,9 @@ export class EventColumns {
   readonly longitude: Float64Array
   readonly recurring: Uint8Array
   readonly text: Readonly<Record<TextField, string[]>>
+  /** Halves of the 64-bit hash of each text, hashed once for all who look something up by it; both 0 where it is empty. */
+  readonly hashHi: Readonly<Record<TextField, Uint32Array>>
+  readonly hashLo: Readonly<Record<TextField, Uint32Array>>
   readonly attributes: Readonly<Record<string, string>>[]
   readonly signals: Readonly<Record<string, number>>[]
 
@@ -61,6 +65,8 @@ export class EventColumns {
   readonly label_source: Uint8Array
   /** Epoch milliseconds. */
   readonly label_known_at: Float64Array
+  /** Used while a row is written. */
+  readonly scratch = new Hash64()
 
   constructor(capacity: number) {
     this.capacity = capacity
@@ -73,10 +79,9 @@ export class EventColumns {
     this.latitude = new Float64Array(capacity)
     this.longitude = new Float64Array(capacity)
     this.recurring = new Uint8Array(capacity)
-    this.text = Object.fromEntries(TEXT_FIELDS.map((field) => [field, new Array<string>(capacity).fill('')])) as Record<
-      TextField,
-      string[]
-    >
+    this.text = byField(() => new Array<string>(capacity).fill(''))
+    this.hashHi = byField(() => new Uint32Array(capacity))
+    this.hashLo = byField(() => new Uint32Array(capacity))
     this.attributes = new Array<Record<string, string>>(capacity).fill({})
     this.signals = new Array<Record<string, number>>(capacity).fill({})
     this.label_fraud = new Uint8Array(capacity)
@@ -97,25 +102,7 @@ export function writeTransaction(columns: EventColumns, row: number, from: Trans
   columns.latitude[row] = from.latitude ?? Number.NaN
   columns.longitude[row] = from.longitude ?? Number.NaN
   columns.recurring[row] = from.recurring ? 1 : 0
-  const text = columns.text
-  text.transaction_id[row] = from.transaction_id
-  text.card_id[row] = from.card_id
-  text.currency[row] = from.currency
-  text.original_id[row] = from.original_id
-  text.account_id[row] = from.account_id
-  text.merchant_id[row] = from.merchant_id
-  text.terminal_id[row] = from.terminal_id
-  text.merchant_category[row] = from.merchant_category
-  text.country[row] = from.country
-  text.merchant_country[row] = from.merchant_country
-  text.device_id[row] = from.device_id
-  text.ip_prefix[row] = from.ip_prefix
-  text.email_hash[row] = from.email_hash
-  text.bin[row] = from.bin
-  text.avs[row] = from.avs
-  text.cvv[row] = from.cvv
-  text.three_ds[row] = from.three_ds
-  text.response_code[row] = from.response_code
+  for (let i = 0; i < TEXT_FIELDS.length; i++) writeText(columns, TEXT_FIELDS[i]!, row, from[TEXT_FIELDS[i]!])
   columns.attributes[row] = from.attributes
   columns.signals[row] = from.signals
 }
@@ -131,16 +118,30 @@ export function writeLabel(columns: EventColumns, row: number, from: Label): voi
   columns.latitude[row] = Number.NaN
   columns.longitude[row] = Number.NaN
   columns.recurring[row] = 0
-  for (const field of TEXT_FIELDS) columns.text[field][row] = ''
-  columns.text.transaction_id[row] = from.transaction_id
-  columns.text.card_id[row] = from.card_id
-  columns.text.merchant_id[row] = from.merchant_id
+  for (const field of TEXT_FIELDS) writeText(columns, field, row, '')
+  writeText(columns, 'transaction_id', row, from.transaction_id)
+  writeText(columns, 'card_id', row, from.card_id)
+  writeText(columns, 'merchant_id', row, from.merchant_id)
   columns.attributes[row] = NO_ATTRIBUTES
   columns.signals[row] = NO_SIGNALS
   columns.label_fraud[row] = from.fraud ? 1 : 0
   columns.label_type[row] = FRAUD_TYPES.indexOf(from.type)
   columns.label_source[row] = LABEL_SOURCES.indexOf(from.source)
   columns.label_known_at[row] = from.known_at
+}
+
+/** A text and its hash always change together. */
+function writeText(columns: EventColumns, field: TextField, row: number, text: string): void {
+  const { scratch: hash } = columns
+  columns.text[field][row] = text
+  if (text === '') hash.hi = hash.lo = 0
+  else hash.ofText(text)
+  columns.hashHi[field][row] = hash.hi
+  columns.hashLo[field][row] = hash.lo
+}
+
+function byField<T>(make: () => T): Record<TextField, T> {
+  return Object.fromEntries(TEXT_FIELDS.map((field) => [field, make()])) as Record<TextField, T>
 }
 
 const NO_ATTRIBUTES: Readonly<Record<string, string>> = {}

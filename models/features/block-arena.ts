@@ -1,3 +1,4 @@
+import type { SlabViews } from '#infra/slabs.ts'
 import { PAGE_BYTES, type Region, type StateMemory } from '#infra/state-memory.ts'
 
 /** Words kept of each chunk: its blocks in use, and the chunk of its class before it, plus one. */
@@ -15,9 +16,8 @@ const PLACE_MASK = (1 << PLACE_BITS) - 1
  * together leave nothing behind.
  */
 export class BlockArena {
-  u32: Uint32Array[] = []
-  f64: Float64Array[] = []
-  f32: Float32Array[] = []
+  /** Of the memory that blocks lie in: see `slabOf` and `wordOf`. */
+  readonly views: SlabViews
   /** Told when an owner's block has moved. */
   onMove: (owner: number, block: number) => void = () => {}
   private readonly blockWords: readonly number[]
@@ -39,6 +39,7 @@ export class BlockArena {
     this.blockWords = words.map((n) => n + 2 - (n & 1))
     this.blocksPerChunk = this.blockWords.map((n) => Math.min(Math.floor(chunkBytes / 4 / n), PLACE_MASK))
     this.region = memory.region(`${name}.blocks`, chunkBytes)
+    this.views = this.region.views
     this.chunkRegion = memory.region(`${name}.chunks`)
     this.headRegion = memory.region(`${name}.heads`)
     this.headRegion.addChunk()
@@ -64,7 +65,7 @@ export class BlockArena {
     const block = chunk * (PLACE_MASK + 1) + meta[this.metaAt(chunk) + USED]!
     meta[this.metaAt(chunk) + USED]!++
     this.touch(cls, block)
-    this.u32[chunk]![this.wordOf(cls, block) + this.blockWords[cls]! - 1] = owner
+    this.views.u32[this.slabOf(block)]![this.wordOf(cls, block) + this.blockWords[cls]! - 1] = owner
     return block
   }
 
@@ -85,22 +86,23 @@ export class BlockArena {
 
   /** To be called before a block is written. */
   touch(cls: number, block: number): void {
-    this.region.touch(this.chunkOf(block), this.wordOf(cls, block) * 4, this.blockWords[cls]! * 4)
+    const words = this.blockWords[cls]!
+    this.region.touch(block >>> PLACE_BITS, (block & PLACE_MASK) * words * 4, words * 4)
   }
 
-  chunkOf(block: number): number {
-    return block >>> PLACE_BITS
+  slabOf(block: number): number {
+    return this.region.slabOf[block >>> PLACE_BITS]!
   }
 
-  /** First word of the block within its chunk. */
+  /** First word of the block within its slab; an even number. */
   wordOf(cls: number, block: number): number {
-    return (block & PLACE_MASK) * this.blockWords[cls]!
+    return this.region.firstWordOf[block >>> PLACE_BITS]! + (block & PLACE_MASK) * this.blockWords[cls]!
   }
 
   private move(cls: number, from: number, to: number): void {
     this.touch(cls, to)
-    const source = this.u32[this.chunkOf(from)]!
-    const target = this.u32[this.chunkOf(to)]!
+    const source = this.views.u32[this.slabOf(from)]!
+    const target = this.views.u32[this.slabOf(to)]!
     const words = this.blockWords[cls]!
     const first = this.wordOf(cls, from)
     target.set(source.subarray(first, first + words), this.wordOf(cls, to))
@@ -115,9 +117,9 @@ export class BlockArena {
     if (chunk >= 0) {
       this.heads[spare] = this.metaOf(chunk)[this.metaAt(chunk) + PREVIOUS]!
     } else {
-      chunk = this.u32.length
-      this.addViews(this.region.addChunk())
-      if (chunk % CHUNKS_PER_META === 0) this.chunkMeta.push(new Uint32Array(this.chunkRegion.addChunk()))
+      chunk = this.region.chunks.length
+      this.region.addChunk()
+      if (chunk % CHUNKS_PER_META === 0) this.chunkMeta.push(this.chunkRegion.addChunk().u32())
     }
     const meta = this.touchedMeta(chunk)
     meta[this.metaAt(chunk) + USED] = 0
@@ -140,17 +142,7 @@ export class BlockArena {
   }
 
   private attach(): void {
-    this.heads = new Uint32Array(this.headRegion.chunks[0]!, 0, this.blockWords.length + 1)
-    this.chunkMeta = this.chunkRegion.chunks.map((chunk) => new Uint32Array(chunk))
-    this.u32 = []
-    this.f64 = []
-    this.f32 = []
-    for (const chunk of this.region.chunks) this.addViews(chunk)
-  }
-
-  private addViews(chunk: ArrayBuffer): void {
-    this.u32.push(new Uint32Array(chunk))
-    this.f64.push(new Float64Array(chunk))
-    this.f32.push(new Float32Array(chunk))
+    this.heads = this.headRegion.chunks[0]!.u32().subarray(0, this.blockWords.length + 1)
+    this.chunkMeta = this.chunkRegion.chunks.map((chunk) => chunk.u32())
   }
 }

@@ -6,7 +6,8 @@ import { Hash64 } from '#schemas/hash64.ts'
 import { countDistinct, type EpochSet } from './distinct.ts'
 import type { CurrentEvent } from './entity-figures.ts'
 import { EntityStore } from './entity-store.ts'
-import { hashKey, idKey } from './keys.ts'
+import type { KeyBatch, KeyBatches } from './key-batch.ts'
+import { hashKey } from './keys.ts'
 
 /** What finds an event again in the rows of its entities: 1 declined or not, 1 small or not; -1 where not kept. */
 export interface Original {
@@ -17,7 +18,6 @@ export interface Original {
 }
 
 const LATE_MS = 86_400_000
-const IDLE_MS = 90 * 86_400_000
 const ROWS_MAX = 4_096
 
 /** For each key the events that a filter lets through, shared by all counters of the same fields and filter. */
@@ -25,20 +25,25 @@ export class CounterRing {
   readonly name: string
   private readonly spec: Pick<CounterSpec, 'fields' | 'filter'>
   private readonly others: 'card_id' | 'merchant_id' | null
-  private readonly store: EntityStore
+  readonly store: EntityStore
+  readonly keys: KeyBatch
   private readonly hash = new Hash64()
-  private readonly otherHash = new Hash64()
   private hasKey = false
   private isThere = false
+  /** The window that was asked for last, of the key that is open; 0: none yet. */
+  private foundMs = 0
+  private start = 0
+  private end = 0
 
-  constructor(memory: StateMemory, spec: CounterSpec) {
+  constructor(memory: StateMemory, spec: CounterSpec, batches: KeyBatches) {
+    this.keys = batches.of(spec.fields)
     this.name = CounterRing.nameOf(spec)
     this.spec = spec
     this.others = othersOf(spec)
     this.store = new EntityStore(memory, {
       name: this.name,
       horizonMs: spec.windowMs + LATE_MS,
-      idleMs: IDLE_MS,
+      idleMs: spec.windowMs + LATE_MS,
       ringMax: ROWS_MAX,
       hasAmounts: true,
       hasTags: false,
@@ -61,12 +66,18 @@ export class CounterRing {
 
   set windowMs(windowMs: number) {
     this.store.horizonMs = windowMs + LATE_MS
+    // A key whose newest event is beyond it has nothing to tell to any event that is in time.
+    this.store.idleMs = windowMs + LATE_MS
   }
 
-  /** Opens the current event's key. */
-  open(events: EventColumns, row: number, streamTimeMs: number): void {
-    this.hasKey = hashKey(this.hash, events, row, this.spec.fields)
-    this.isThere = this.hasKey && this.store.open(this.hash.hi, this.hash.lo, streamTimeMs)
+  /** Opens the key at a place of the batch. */
+  open(place: number, streamTimeMs: number): void {
+    const { keys, hash } = this
+    hash.hi = keys.hi[keys.first + place]!
+    hash.lo = keys.lo[keys.first + place]!
+    this.hasKey = hash.lo !== 0
+    this.foundMs = 0
+    this.isThere = this.hasKey && this.store.openFound(place, keys, streamTimeMs)
   }
 
   /** A figure of the opened key, the event itself included. */
@@ -75,8 +86,8 @@ export class CounterRing {
     const { store } = this
     // The event's own answer is not known yet.
     const own = this.lets(events.kind[row] === REFUND, event.counts === 1, event.small === 1, false) ? 1 : 0
-    const end = this.isThere ? store.rowsUntil(event.timeMs) : 0
-    const start = end === 0 ? 0 : store.rowsBefore(event.timeMs - spec.windowMs, end)
+    if (this.foundMs !== spec.windowMs) this.findWindow(event.timeMs, spec.windowMs)
+    const { start, end } = this
     if (spec.aggregate === 'count') return (start === end ? 0 : store.eventsIn(start, end)) + own
     if (spec.aggregate === 'sum') return (start === end ? 0 : store.sumIn(start, end)) + own * event.amount
     return countDistinct(store, start, end, own * this.otherOf(events, row), set)
@@ -112,19 +123,19 @@ export class CounterRing {
     const { filter } = this.spec
     if (filter === 'refund' || (filter === 'small' && high === 0)) return
     if ((filter === 'declined' && low === 0) || (filter === 'approved' && low === 1)) return
-    this.open(events, row, streamTimeMs)
+    this.openRow(events, row, streamTimeMs)
     if (!this.isThere) return
     const at = this.store.rowOfEvent(timeMs, amount, this.otherOf(events, row), -1, -1)
     if (at < 0) return
     if (back === 0 || back >= amount) this.store.remove(at)
-    else this.store.changeAmount(at, -back)
+    else this.store.lowerAmount(at, back)
   }
 
   /** Takes the original of an outcome in or out, where its answer is what is filtered by. */
   answer(events: EventColumns, row: number, streamTimeMs: number, original: Original, isDeclined: boolean): void {
     const { filter } = this.spec
     if (filter !== 'declined' && filter !== 'approved') return
-    this.open(events, row, streamTimeMs)
+    this.openRow(events, row, streamTimeMs)
     if (!this.hasKey) return
     const { timeMs, amount, low } = original
     const other = this.otherOf(events, row)
@@ -147,8 +158,21 @@ export class CounterRing {
     for (const { name } of memory.regions) if (name.startsWith(`${this.name}.`)) memory.drop(name)
   }
 
+  /** Rows of a window: counters that share a ring often share it, too. */
+  private findWindow(timeMs: number, windowMs: number): void {
+    const { store } = this
+    this.end = this.isThere ? store.rowsUntil(timeMs) : 0
+    this.start = this.end === 0 ? 0 : store.rowsBefore(timeMs - windowMs, this.end)
+    this.foundMs = windowMs
+  }
+
+  private openRow(events: EventColumns, row: number, streamTimeMs: number): void {
+    this.hasKey = hashKey(this.hash, events, row, this.spec.fields)
+    this.isThere = this.hasKey && this.store.open(this.hash.hi, this.hash.lo, streamTimeMs)
+  }
+
   private otherOf(events: EventColumns, row: number): number {
-    return this.others === null ? 0 : idKey(this.otherHash, events.text[this.others][row]!)
+    return this.others === null ? 0 : events.hashLo[this.others][row]!
   }
 }
 

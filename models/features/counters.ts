@@ -5,6 +5,7 @@ import { Hash64 } from '#schemas/hash64.ts'
 import { CounterRing, type Original } from './counter-ring.ts'
 import { countDistinct, type EpochSet } from './distinct.ts'
 import type { CurrentEvent, EntityFigures } from './entity-figures.ts'
+import type { KeyBatches } from './key-batch.ts'
 
 /** An entity of the spec, with the current event's opened. */
 export interface CountedEntity {
@@ -35,13 +36,17 @@ export class Counters {
   private readonly memory: StateMemory
   private readonly entities: readonly CountedEntity[]
   private readonly set: EpochSet
+  private readonly batches: KeyBatches
   private readonly sinceRegion: Region
   private sinceU32!: Uint32Array
   private sinceF64!: Float64Array
   private declared: readonly Declared[] = []
-  private rings: readonly CounterRing[] = []
+  /** By counter the stream time from which on it gives figures; 0: it was not asked yet. */
+  private readyMs = new Float64Array(0)
+  rings: readonly CounterRing[] = []
 
-  constructor(memory: StateMemory, entities: readonly CountedEntity[], set: EpochSet) {
+  constructor(memory: StateMemory, entities: readonly CountedEntity[], set: EpochSet, batches: KeyBatches) {
+    this.batches = batches
     this.memory = memory
     this.entities = entities
     this.set = set
@@ -70,7 +75,7 @@ export class Counters {
       const name = CounterRing.nameOf(spec)
       let ring = rings.find((other) => other.name === name)
       if (ring === undefined) {
-        ring = before.find((other) => other.name === name) ?? new CounterRing(this.memory, spec)
+        ring = before.find((other) => other.name === name) ?? new CounterRing(this.memory, spec, this.batches)
         ring.windowMs = 0
         rings.push(ring)
       }
@@ -78,27 +83,31 @@ export class Counters {
       return { spec, entity: null, ring, place: this.placeOf(spec) }
     })
     this.rings = rings
+    this.readyMs = Float64Array.from(this.declared, ({ spec, place }) => {
+      const sinceMs = this.sinceF64[sinceAt(place)]!
+      return sinceMs === 0 ? 0 : sinceMs + spec.windowMs
+    })
     for (const ring of before) if (!rings.includes(ring)) ring.drop(this.memory)
   }
 
-  /** Writes all figures for the event, itself included; entities are open, and the event is in none of them yet. */
+  /**
+   * Writes all figures for the event at a place of the batch, itself included; entities are open, and the event is in none
+   * of them yet.
+   */
   read(
     events: EventColumns,
     row: number,
+    place: number,
     streamTimeMs: number,
     event: CurrentEvent,
     into: Float64Array,
     at: number,
   ): void {
-    for (let r = 0; r < this.rings.length; r++) this.rings[r]!.open(events, row, streamTimeMs)
+    for (let r = 0; r < this.rings.length; r++) this.rings[r]!.open(place, streamTimeMs)
     for (let i = 0; i < this.declared.length; i++) {
-      const { spec, place, entity, ring } = this.declared[i]!
-      const sinceAt = (place * SINCE_WORDS) / 2 + 1
-      if (this.sinceF64[sinceAt] === 0) {
-        this.sinceRegion.touch(0, sinceAt * 8, 8)
-        this.sinceF64[sinceAt] = streamTimeMs
-      }
-      if (streamTimeMs - this.sinceF64[sinceAt]! < spec.windowMs) into[at + i] = Number.NaN
+      const { spec, entity, ring } = this.declared[i]!
+      if (this.readyMs[i] === 0) this.begin(i, streamTimeMs)
+      if (streamTimeMs < this.readyMs[i]!) into[at + i] = Number.NaN
       else if (ring !== null) into[at + i] = ring.figure(spec, events, row, event, this.set)
       else into[at + i] = this.ofEntity(spec, entity!, events, row, event)
     }
@@ -135,10 +144,10 @@ export class Counters {
     event: CurrentEvent,
   ): number {
     // An account that stands for its card is no key that a rule asked for.
-    if (!hasKey || events.text[fields[0]!][row] === '') return 0
+    if (!hasKey || (figures.keys.instead !== null && events.hashLo[fields[0]!][row] === 0)) return 0
     const { store } = figures
     const end = isThere ? store.rowsUntil(event.timeMs) : 0
-    const start = end === 0 ? 0 : store.rowsBefore(event.timeMs - windowMs, end)
+    const start = figures.startIn(windowMs, event.timeMs, end)
     const isEmpty = start === end
     if (aggregate === 'sum') return (isEmpty ? 0 : store.sumIn(start, end)) + event.counts * event.amount
     if (aggregate !== 'count') {
@@ -152,6 +161,14 @@ export class Counters {
     if (filter === 'small') return (isEmpty ? 0 : store.highFlagsIn(start, end)) + event.small
     const declined = isEmpty ? 0 : store.lowFlagsIn(start, end)
     return filter === 'declined' ? declined : all - declined
+  }
+
+  /** Notes when a counter was first asked. */
+  private begin(counter: number, streamTimeMs: number): void {
+    const { spec, place } = this.declared[counter]!
+    this.sinceRegion.touch(0, sinceAt(place) * 8, 8)
+    this.sinceF64[sinceAt(place)] = streamTimeMs
+    this.readyMs[counter] = streamTimeMs + spec.windowMs
   }
 
   /** Place of a counter in the table of declarations, entered if it is not there. */
@@ -176,9 +193,14 @@ export class Counters {
   }
 
   private attach(): void {
-    this.sinceU32 = new Uint32Array(this.sinceRegion.chunks[0]!)
-    this.sinceF64 = new Float64Array(this.sinceRegion.chunks[0]!)
+    this.sinceU32 = this.sinceRegion.chunks[0]!.u32()
+    this.sinceF64 = this.sinceRegion.chunks[0]!.f64()
   }
+}
+
+/** The double in which it stands when the counter at a place was first asked. */
+function sinceAt(place: number): number {
+  return (place * SINCE_WORDS) / 2 + 1
 }
 
 /** Whether the rows of an entity hold all that a counter asks for. */

@@ -8,9 +8,10 @@ import {
   type WindowName,
 } from '#schemas/feature-spec.ts'
 import { countDistinct, type EpochSet } from './distinct.ts'
-import { EntityStore } from './entity-store.ts'
-import { EXTRA_WORDS } from './event-rows.ts'
+import { EntityStore, type Lookup } from './entity-store.ts'
+import type { KeyBatch, KeyBatches } from './key-batch.ts'
 import { RecentKeys } from './recent-keys.ts'
+import { EXTRA_WORDS } from './row-layout.ts'
 
 /** One window with the columns of its figures. */
 interface WindowFigures {
@@ -41,7 +42,9 @@ export interface CurrentEvent {
 export class EntityFigures {
   readonly spec: EntitySpec
   readonly store: EntityStore
+  readonly keys: KeyBatch
   private readonly windows: readonly WindowFigures[]
+  private readonly windowsMs: readonly number[]
   private readonly set: EpochSet
   /** Other parties of busy entities, for the windows of distinct counts, longest first. */
   private readonly recent: RecentKeys | null
@@ -51,6 +54,8 @@ export class EntityFigures {
   /** Whose keys its rows hold, if any, in their first column. */
   readonly others: 'cards' | 'merchants' | null
   private readonly distinctMs: readonly number[]
+  /** Word of the header from which on it stands for each window, shortest first, before which row it began lately. */
+  private readonly startsAt: number
 
   constructor(
     memory: StateMemory,
@@ -59,18 +64,24 @@ export class EntityFigures {
     needs: StoreNeeds,
     firstColumn: number,
     set: EpochSet,
+    batches: KeyBatches,
   ) {
     this.spec = spec
+    // The account of a card without one is the card itself.
+    this.keys = batches.of(spec.fields, spec.fields[0] === 'account_id' ? 'card_id' : null)
     this.set = set
     this.distinctMs = distinctWindowsOf(spec)
     this.windows = windowsOf(spec, firstColumn, this.distinctMs)
+    this.windowsMs = this.windows.map(({ windowMs }) => windowMs)
     // The share of known fraud is one of all events in its window.
     const ofShares = spec.knownFraudWindows.map((window) => WINDOWS_MS[window])
     const longestMs = Math.max(needs.windowMsMin, ...ofShares, ...this.windows.map(({ windowMs }) => windowMs))
     const has = (...wanted: Aggregate[]): boolean => spec.figures.some(({ aggregate }) => wanted.includes(aggregate))
     this.windowMsMax = longestMs
     this.others = needs.others ?? (has('distinct') ? 'cards' : null)
-    const recentWords = needs.extraWords + (needs.extraWords & 1)
+    const ownerWords = needs.extraWords + (needs.extraWords & 1)
+    const recentWords = RecentKeys.headerWords(this.distinctMs.length)
+    this.startsAt = EXTRA_WORDS + ownerWords + recentWords
     this.store = new EntityStore(memory, {
       name: `entity.${spec.name}`,
       horizonMs: longestMs + of.lateHours * 3_600_000,
@@ -81,33 +92,101 @@ export class EntityFigures {
       hasFlags: needs.flags || has(...FLAGGED),
       hasMax: has('max'),
       otherColumns: needs.otherColumns > 0 ? needs.otherColumns : has('distinct') ? 1 : 0,
-      extraWords: recentWords + RecentKeys.headerWords(this.distinctMs.length),
+      extraWords: ownerWords + recentWords + this.windows.length,
     })
     const { distinctMs, store } = this
     this.recent =
       distinctMs.length === 0
         ? null
-        : new RecentKeys(memory, `entity.${spec.name}`, distinctMs, EXTRA_WORDS + recentWords)
+        : new RecentKeys(memory, `entity.${spec.name}`, distinctMs, EXTRA_WORDS + ownerWords)
     if (this.recent !== null) store.onClear.push((u32, at) => this.recent?.release(u32, at))
+  }
+
+  get lookup(): Lookup {
+    return { store: this.store, keys: this.keys, firstHint: this.startsAt, hints: this.windows.length }
   }
 
   /** Writes the figures of the open entity; `isThere` false: it has no past, only the event itself. */
   write(isThere: boolean, event: CurrentEvent, into: Float32Array, row: number): void {
     const { store, windows } = this
     const end = isThere ? store.rowsUntil(event.timeMs) : 0
-    this.isRemembered = isThere && event.timeMs >= store.newestMs && this.remember(event, end)
-    let start = end
+    const isNewest = isThere && event.timeMs >= store.newestMs
+    this.isRemembered = isNewest && this.remember(event, end)
+    if (isNewest) store.touchHeader()
     for (let w = 0; w < windows.length; w++) {
-      const { windowMs, aggregates, at, distinct } = windows[w]!
-      if (start > 0) start = store.rowsBefore(event.timeMs - windowMs, start)
-      const events = (start === end ? 0 : store.eventsIn(start, end)) + event.counts
-      for (let i = 0; i < aggregates.length; i++) {
-        if (events === 0) into[row + at[i]!] = 0
-        else if (this.isRemembered && aggregates[i] === DISTINCT)
-          into[row + at[i]!] = this.recent!.countIn(store, distinct)
-        else into[row + at[i]!] = this.figure(aggregates[i]!, start, end, events, event)
+      const start = end === 0 ? 0 : this.startOf(w, event.timeMs, end, isNewest)
+      this.writeWindow(windows[w]!, start, end, event, into, row)
+    }
+  }
+
+  /** The first row of a window, looked for where it was for the event before. */
+  private startOf(window: number, timeMs: number, end: number, isNewest: boolean): number {
+    const { store } = this
+    const at = store.headerU32At + this.startsAt + window
+    const start = store.rowsNear(timeMs - this.windows[window]!.windowMs, end, store.headerU32[at]!)
+    if (isNewest) store.headerU32[at] = start
+    return start
+  }
+
+  private writeWindow(
+    { aggregates, at, distinct }: WindowFigures,
+    start: number,
+    end: number,
+    event: CurrentEvent,
+    into: Float32Array,
+    row: number,
+  ): void {
+    const { store } = this
+    const isEmpty = start === end
+    const events = (isEmpty ? 0 : store.eventsIn(start, end)) + event.counts
+    for (let i = 0; i < aggregates.length; i++) {
+      const column = row + at[i]!
+      if (events === 0) {
+        into[column] = 0
+        continue
+      }
+      switch (aggregates[i]!) {
+        case COUNT:
+          into[column] = events
+          break
+        case SUM:
+          into[column] = (isEmpty ? 0 : store.sumIn(start, end)) + event.counts * event.amount
+          break
+        case MEAN:
+          into[column] = ((isEmpty ? 0 : store.sumIn(start, end)) + event.counts * event.amount) / events
+          break
+        case MAX:
+          into[column] = Math.max(isEmpty ? 0 : store.maxIn(start, end), event.counts * event.amount)
+          break
+        case DECLINED_COUNT:
+          into[column] = isEmpty ? 0 : store.lowFlagsIn(start, end)
+          break
+        case DECLINED_SHARE:
+          into[column] = isEmpty ? 0 : store.lowFlagsIn(start, end) / events
+          break
+        case SMALL_SHARE:
+          into[column] = ((isEmpty ? 0 : store.highFlagsIn(start, end)) + event.small) / events
+          break
+        default:
+          into[column] = this.distinctIn(distinct, start, end, event)
       }
     }
+  }
+
+  private distinctIn(window: number, start: number, end: number, event: CurrentEvent): number {
+    const { store } = this
+    if (this.isRemembered) return this.recent!.countIn(store, window)
+    return countDistinct(store, start, end, event.counts === 1 ? this.otherOf(event) : 0, this.set)
+  }
+
+  /** The first row of a window of the event just written, of which row `end` is the first that is not in it. */
+  startIn(windowMs: number, timeMs: number, end: number): number {
+    if (end === 0) return 0
+    const { store } = this
+    const window = timeMs >= store.newestMs ? this.windowsMs.indexOf(windowMs) : -1
+    return window < 0
+      ? store.rowsBefore(timeMs - windowMs, end)
+      : store.headerU32[store.headerU32At + this.startsAt + window]!
   }
 
   /** Distinct other parties in a window of the event just written, itself included; -1: not remembered, count them. */
@@ -174,30 +253,6 @@ export class EntityFigures {
     recent.unmeet(store, key, timeMs, earlierMs, store.newestMs)
   }
 
-  /** @param events how many are in the window, at least 1 */
-  private figure(aggregate: number, start: number, end: number, events: number, event: CurrentEvent): number {
-    const { store } = this
-    const isEmpty = start === end
-    switch (aggregate) {
-      case COUNT:
-        return events
-      case SUM:
-        return (isEmpty ? 0 : store.sumIn(start, end)) + event.counts * event.amount
-      case MEAN:
-        return ((isEmpty ? 0 : store.sumIn(start, end)) + event.counts * event.amount) / events
-      case MAX:
-        return Math.max(isEmpty ? 0 : store.maxIn(start, end), event.counts * event.amount)
-      case DECLINED_COUNT:
-        return isEmpty ? 0 : store.lowFlagsIn(start, end)
-      case DECLINED_SHARE:
-        return isEmpty ? 0 : store.lowFlagsIn(start, end) / events
-      case SMALL_SHARE:
-        return ((isEmpty ? 0 : store.highFlagsIn(start, end)) + event.small) / events
-      default:
-        return countDistinct(store, start, end, event.counts === 1 ? this.otherOf(event) : 0, this.set)
-    }
-  }
-
   private otherOf(event: CurrentEvent): number {
     return this.others === 'merchants' ? event.merchantKey : event.cardKey
   }
@@ -210,7 +265,6 @@ const MAX = AGGREGATES.indexOf('max')
 const DECLINED_COUNT = AGGREGATES.indexOf('declined_count')
 const DECLINED_SHARE = AGGREGATES.indexOf('declined_share')
 const SMALL_SHARE = AGGREGATES.indexOf('small_share')
-const DISTINCT = AGGREGATES.indexOf('distinct')
 /** So many rows are counted through for each event; of more, the other parties are remembered. */
 const COUNTED_ROWS = 48
 

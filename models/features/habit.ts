@@ -1,13 +1,11 @@
 import { PAGE_BYTES, type Region, type StateMemory } from '#infra/state-memory.ts'
 import { HABIT_FEATURES, type HabitFeature } from '#schemas/feature-spec.ts'
 import type { EntityStore } from './entity-store.ts'
-import { EXTRA_WORDS } from './event-rows.ts'
 import { HISTORY_HEADER_WORDS } from './history.ts'
-import { Median, MEDIAN_MAX } from './median.ts'
 import { dayCosine, daySine } from './raw.ts'
+import { EXTRA_WORDS } from './row-layout.ts'
+import { USUAL_MAX, USUAL_WORDS, UsualAmounts } from './usual-amounts.ts'
 
-/** Amounts that say what is usual: the newest so many before the event. */
-const USUAL_ROWS = MEDIAN_MAX
 const LARGE_RATIO = 2.5
 const FOURTEEN_DAYS_MS = 14 * 86_400_000
 /** Events of the category that a young merchant's mean is held against. */
@@ -21,7 +19,7 @@ const EARTH_KM = 6_371
 const CATEGORIES = EXTRA_WORDS + HISTORY_HEADER_WORDS
 const COUNTRIES = CATEGORIES + 4
 const PLACE = (COUNTRIES + 2) / 2
-export const CARD_TRAIT_WORDS = 12
+const CARD_TRAIT_WORDS = 12
 /** Doubles of the merchant's header. */
 const HOUR_SINE = EXTRA_WORDS / 2
 const HOUR_COSINE = HOUR_SINE + 1
@@ -59,17 +57,20 @@ export interface CardColumns {
 export class Habit {
   readonly hasTraits: boolean
   readonly needsMerchant: boolean
+  /** Words it needs in the card's header, behind those of the history. */
+  readonly cardWords: number
+  /** Null: the spec does not ask for it. */
+  readonly usual: UsualAmounts | null
   private readonly wantsMerchant: boolean
   private readonly wantsDevice: boolean
-  private readonly wantsAmounts: boolean
+  private readonly wantsAge: boolean
   private readonly wantsDeviation: boolean
   private readonly wantsLarge: boolean
   private readonly columns: CardColumns
   private readonly priorRegion: Region
   /** [events, amounts] by hashed category. */
   private priors!: Float64Array
-  private readonly usual = new Float64Array(USUAL_ROWS)
-  private readonly median = new Median()
+  private readonly amounts = new Float64Array(USUAL_MAX)
 
   constructor(memory: StateMemory, wants: ReadonlySet<HabitFeature>, columns: CardColumns) {
     const any = (...names: HabitFeature[]): boolean => names.some((name) => wants.has(name))
@@ -77,7 +78,11 @@ export class Habit {
     this.needsMerchant = any('merchant_hour_distance', 'amount_to_merchant_mean')
     this.wantsMerchant = any('new_merchant')
     this.wantsDevice = any('new_device')
-    this.wantsAmounts = any('amount_to_median', 'amount_deviation', 'large_ratios_14d')
+    this.wantsAge = any('log_card_age')
+    const wantsUsual = any('amount_to_median', 'amount_deviation', 'large_ratios_14d')
+    const traitWords = this.hasTraits ? CARD_TRAIT_WORDS : 0
+    this.usual = wantsUsual ? new UsualAmounts(CATEGORIES + traitWords) : null
+    this.cardWords = traitWords + (wantsUsual ? USUAL_WORDS : 0)
     this.wantsDeviation = any('amount_deviation')
     this.wantsLarge = any('large_ratios_14d')
     this.columns = columns
@@ -89,7 +94,7 @@ export class Habit {
 
   /** @param end rows of the card at or before the event; 0 when it has no past */
   writeCard(card: EntityStore, end: number, event: HabitEvent, into: Float64Array): void {
-    into.fill(0)
+    for (let i = 0; i < into.length; i++) into[i] = 0
     if (end === 0) {
       into[HABIT_AT.new_merchant] = event.merchantKey === 0 ? 0 : 1
       into[HABIT_AT.new_device] = event.deviceKey === 0 ? 0 : 1
@@ -98,8 +103,8 @@ export class Habit {
       return
     }
     into[HABIT_AT.log_gap] = Math.log1p(event.timeMs - card.timeOf(end - 1))
-    into[HABIT_AT.log_card_age] = Math.log1p(Math.max(0, event.timeMs - card.firstSeenMs))
-    if (this.wantsAmounts) this.writeAmounts(card, end, event, into)
+    if (this.wantsAge) into[HABIT_AT.log_card_age] = Math.log1p(Math.max(0, event.timeMs - card.firstSeenMs))
+    if (this.usual !== null) this.writeAmounts(this.usual, card, end, event, into)
     const { merchant, device } = this.columns
     if (this.wantsMerchant) into[HABIT_AT.new_merchant] = isNew(card, end, merchant, event.merchantKey)
     if (this.wantsDevice) into[HABIT_AT.new_device] = isNew(card, end, device, event.deviceKey)
@@ -160,30 +165,39 @@ export class Habit {
     this.priors[prior + 1]! += event.amount
   }
 
-  private writeAmounts(card: EntityStore, end: number, event: HabitEvent, into: Float64Array): void {
-    const { usual } = this
-    const n = card.amountsBefore(end, usual)
-    if (n === 0) return
-    if (this.wantsDeviation) {
-      let sum = 0
-      for (let i = 0; i < n; i++) sum += usual[i]!
-      const mean = sum / n
-      let squares = 0
-      for (let i = 0; i < n; i++) {
-        const distance = usual[i]! - mean
-        squares += distance * distance
-      }
-      into[HABIT_AT.amount_deviation] = (event.amount - mean) / Math.max(1, Math.sqrt(squares / n))
-    }
-    const median = this.median.of(usual, n)
+  private writeAmounts(
+    usual: UsualAmounts,
+    card: EntityStore,
+    end: number,
+    event: HabitEvent,
+    into: Float64Array,
+  ): void {
+    const median = usual.median(card, end)
+    if (Number.isNaN(median)) return
     into[HABIT_AT.amount_to_median] = Math.min(RATIO_MAX, event.amount / median)
+    if (this.wantsDeviation) into[HABIT_AT.amount_deviation] = this.deviation(card, end, event.amount)
     if (this.wantsLarge) {
       into[HABIT_AT.large_ratios_14d] = card.rowsAbove(end, event.timeMs - FOURTEEN_DAYS_MS, median * LARGE_RATIO)
     }
   }
 
+  /** How many standard deviations an amount lies above the mean of the newest ones. */
+  private deviation(card: EntityStore, end: number, amount: number): number {
+    const { amounts } = this
+    const n = card.amountsBefore(end, amounts)
+    let sum = 0
+    for (let i = 0; i < n; i++) sum += amounts[i]!
+    const mean = sum / n
+    let squares = 0
+    for (let i = 0; i < n; i++) {
+      const distance = amounts[i]! - mean
+      squares += distance * distance
+    }
+    return (amount - mean) / Math.max(1, Math.sqrt(squares / n))
+  }
+
   private attach(): void {
-    this.priors = new Float64Array(this.priorRegion.chunks[0]!)
+    this.priors = this.priorRegion.chunks[0]!.f64()
   }
 }
 

@@ -13,8 +13,8 @@ const MERCHANT_COUNT = DERIVED + 4
 /** Places categories on a circle, so that two numbers tell most of them apart. */
 const CATEGORY_ANGLES = 251
 const angle = (category: number): number => (2 * Math.PI * (category % CATEGORY_ANGLES)) / CATEGORY_ANGLES
-const SINES = Float64Array.from({ length: CATEGORY_ANGLES }, (_, i) => Math.sin(angle(i)))
-const COSINES = Float64Array.from({ length: CATEGORY_ANGLES }, (_, i) => Math.cos(angle(i)))
+export const CATEGORY_SINES = Float64Array.from({ length: CATEGORY_ANGLES }, (_, i) => Math.sin(angle(i)))
+export const CATEGORY_COSINES = Float64Array.from({ length: CATEGORY_ANGLES }, (_, i) => Math.cos(angle(i)))
 
 /** The compact numbers that are kept of an event once it is past: frozen as they were when it was current. */
 export class HistoryVector {
@@ -43,8 +43,8 @@ export class HistoryVector {
       if (source < HABIT) numbers[i] = raw[source]!
       else if (source < DERIVED) numbers[i] = habit[source - HABIT]!
       else if (source === MEDIAN_RATIO) numbers[i] = Math.log1p(habit[HABIT_AT.amount_to_median]!)
-      else if (source === CATEGORY_SINE) numbers[i] = SINES[category % CATEGORY_ANGLES]!
-      else if (source === CATEGORY_COSINE) numbers[i] = COSINES[category % CATEGORY_ANGLES]!
+      else if (source === CATEGORY_SINE) numbers[i] = CATEGORY_SINES[category % CATEGORY_ANGLES]!
+      else if (source === CATEGORY_COSINE) numbers[i] = CATEGORY_COSINES[category % CATEGORY_ANGLES]!
       else numbers[i] = Math.log1p(source === CARD_COUNT ? cardCount : merchantCount)
     }
   }

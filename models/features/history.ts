@@ -1,7 +1,9 @@
+import type { ReadAhead } from '#infra/read-ahead.ts'
 import type { StateMemory } from '#infra/state-memory.ts'
 import { BlockArena } from './block-arena.ts'
 import type { EntityStore } from './entity-store.ts'
-import { EXTRA_WORDS } from './event-rows.ts'
+import type { PackedVector } from './packed-vector.ts'
+import { EXTRA_WORDS } from './row-layout.ts'
 
 /** Words behind the card's header that belong to its history. */
 const CLASS = EXTRA_WORDS
@@ -17,33 +19,30 @@ const LINE_WORDS = 16
 
 /**
  * The last K vectors of each card, sorted by event time: a late event is put in its place, and vectors already there stay
- * as they were. A block holds the times (doubles), then the vectors; it grows with the card up to K rows.
+ * as they were. A block holds the times (doubles), then the packed vectors; it grows with the card up to K rows.
  */
 export class History {
   private readonly length: number
-  private readonly width: number
+  private readonly packed: PackedVector
   private readonly blocks: BlockArena
   private readonly rows: readonly number[]
-  /** Whether vectors can be copied as doubles: all of them begin at an even word. */
-  private readonly inPairs: boolean
   private cls = 0
   private head = 0
   private count = 0
   private capacity = 0
   private block = 0
-  private chunk = 0
+  private slab = 0
   private times = 0
   private vectors = 0
 
-  /** @param length K @param width H */
-  constructor(memory: StateMemory, name: string, length: number, width: number) {
+  /** @param length K */
+  constructor(memory: StateMemory, name: string, length: number, packed: PackedVector) {
     this.length = length
-    this.width = width
-    this.inPairs = width % 2 === 0
+    this.packed = packed
     const rows: number[] = []
     for (let n = Math.min(FIRST_ROWS, length); n < length; n *= 2) rows.push(n)
     this.rows = [...rows, length]
-    const words = this.rows.map((n) => n * (2 + width))
+    const words = this.rows.map((n) => n * (2 + packed.words))
     this.blocks = new BlockArena(
       memory,
       `${name}.history`,
@@ -57,65 +56,61 @@ export class History {
   }
 
   /**
-   * Writes the open card's vectors at or before `timeMs` into `[K, H]` at `at`, the newest last, zeros before; gives how
-   * many there are.
-   *
-   * @param pairs the memory of `into` from its start, as doubles
+   * Writes the bits of the open card's vectors at or before `timeMs` into `[K, H]` floats at `at`, the newest last, zeros
+   * before; gives how many there are.
    */
-  read(card: EntityStore, timeMs: number, into: Float32Array, pairs: Float64Array, at: number): number {
-    const { length, width, blocks, inPairs } = this
+  read(card: EntityStore, timeMs: number, into: Uint32Array, at: number): number {
+    const { length, packed, blocks } = this
     this.load(card)
-    if (this.cls === 0) {
-      into.fill(0, at, at + length * width)
-      return 0
-    }
-    const count = this.rowsUntil(timeMs)
-    const f32 = blocks.f32[this.chunk]!
-    const padding = (length - count) * width
-    into.fill(0, at, at + padding)
-    let to = at + padding
-    const untilEnd = Math.min(count, this.capacity - this.head) * width
-    let from = this.vectors + this.head * width
-    // Two numbers at a time: they are finite, so no pair of them is a NaN that a copy might change.
-    if (inPairs) {
-      const f64 = blocks.f64[this.chunk]!
-      copy(f64, from >>> 1, pairs, to >>> 1, untilEnd >>> 1)
-      to += untilEnd
-      copy(f64, this.vectors >>> 1, pairs, to >>> 1, (count * width - untilEnd) >>> 1)
-    } else {
-      copy(f32, from, into, to, untilEnd)
-      to += untilEnd
-      from = this.vectors
-      copy(f32, from, into, to, count * width - untilEnd)
-    }
+    const count = this.cls === 0 ? 0 : this.rowsUntil(timeMs)
+    const to = at + (length - count) * packed.width
+    for (let i = at; i < to; i++) into[i] = 0
+    if (count === 0) return 0
+    const u32 = blocks.views.u32[this.slab]!
+    const untilEnd = Math.min(count, this.capacity - this.head)
+    packed.unpack(u32, this.vectors + this.head * packed.words, into, to, untilEnd)
+    if (count > untilEnd) packed.unpack(u32, this.vectors, into, to + untilEnd * packed.width, count - untilEnd)
     return count
   }
 
-  /** Reads the lines that `read` will ask for, of a card given by its header; gives something that depends on them. */
-  readLines(header: Uint32Array, word: number): number {
-    const cls = header[word + CLASS]!
-    if (cls === 0) return 0
-    const block = header[word + BLOCK]!
-    const u32 = this.blocks.u32[this.blocks.chunkOf(block)]!
-    const start = this.blocks.wordOf(cls - 1, block)
-    const end = start + this.rows[cls - 1]! * (2 + this.width)
-    let read = 0
-    for (let i = start; i < end; i += LINE_WORDS) read ^= u32[i]!
-    return read
+  /** Notes what `read` will ask for, of the cards of the batch that was found last. */
+  noteAhead(ahead: ReadAhead, cards: EntityStore, places: number): void {
+    const { headers } = cards
+    for (let place = 0; place < places; place++) {
+      const slot = cards.foundAtPlace(place)
+      if (slot >= 0) this.noteBlock(ahead, headers.views.u32[headers.slabOf(slot)]!, headers.wordOf(slot))
+    }
   }
 
-  /** Puts a vector of `[H]` numbers into the open card's history; one older than K newer ones is not kept. */
-  push(card: EntityStore, timeMs: number, vector: Float64Array): void {
+  private noteBlock(ahead: ReadAhead, header: Uint32Array, word: number): void {
+    const { blocks } = this
+    const cls = header[word + CLASS]! - 1
+    if (cls < 0) return
+    const block = header[word + BLOCK]!
+    const slab = blocks.slabOf(block)
+    const start = blocks.wordOf(cls, block)
+    const end = start + this.rows[cls]! * (2 + this.packed.words)
+    for (let i = start; i < end; i += LINE_WORDS) ahead.note(slab, i)
+    ahead.note(slab, end - 1)
+  }
+
+  /**
+   * Puts a vector of `[H]` numbers into the open card's history; one older than K newer ones is not kept.
+   *
+   * @param category key of the event's category
+   */
+  push(card: EntityStore, timeMs: number, category: number, vector: Float64Array): void {
     card.touchHeader()
     this.load(card)
     if (this.count === this.capacity) this.grow(card)
-    const { width, blocks } = this
+    const { packed, blocks } = this
+    const { words } = packed
     const isFull = this.count === this.capacity
     const row = this.rowsUntil(timeMs)
     if (isFull && row === 0) return
     blocks.touch(this.cls - 1, this.block)
-    const f64 = blocks.f64[this.chunk]!
-    const f32 = blocks.f32[this.chunk]!
+    const f64 = blocks.views.f64[this.slab]!
+    const u32 = blocks.views.u32[this.slab]!
     // A full ring gives up its oldest row, which moves every later row one place towards the head.
     const target = isFull ? row - 1 : row
     if (isFull) this.head = this.head + 1 === this.capacity ? 0 : this.head + 1
@@ -124,19 +119,18 @@ export class History {
       const from = this.place(i - 1)
       const to = this.place(i)
       f64[this.times + to] = f64[this.times + from]!
-      f32.copyWithin(this.vectors + to * width, this.vectors + from * width, this.vectors + (from + 1) * width)
+      u32.copyWithin(this.vectors + to * words, this.vectors + from * words, this.vectors + (from + 1) * words)
     }
     const at = this.place(target)
     f64[this.times + at] = timeMs
-    let to = this.vectors + at * width
-    for (let i = 0; i < width; i++) f32[to++] = vector[i]!
+    packed.pack(vector, timeMs, category, blocks.views.f32[this.slab]!, u32, this.vectors + at * words)
     card.headerU32[card.headerU32At + HEAD] = this.head
     card.headerU32[card.headerU32At + COUNT] = this.count
   }
 
   /** Keeps the headers of this store's cards, whose history it is, in step with blocks that move. */
   belongTo(cards: EntityStore): void {
-    this.blocks.onMove = (owner, block) => cards.setHeaderWord(owner, BLOCK, block)
+    this.blocks.onMove = (owner, block) => cards.headers.set(owner, BLOCK, block)
     cards.onClear.push((u32, at) => this.release(u32, at))
   }
 
@@ -147,7 +141,7 @@ export class History {
   }
 
   private rowsUntil(timeMs: number): number {
-    const f64 = this.blocks.f64[this.chunk]!
+    const f64 = this.blocks.views.f64[this.slab]!
     let row = this.count
     while (row > 0 && f64[this.times + this.place(row - 1)]! > timeMs) row--
     return row
@@ -155,22 +149,23 @@ export class History {
 
   /** Moves the card's rows to a block of the next class; at the last one they stay. */
   private grow(card: EntityStore): void {
-    const { blocks, cls, width, head, count, capacity, times, vectors, chunk, block } = this
+    const { blocks, cls, head, count, capacity, times, vectors, slab, block } = this
+    const { words } = this.packed
     if (cls === this.rows.length) return
-    const { headerU32: u32, headerU32At: word } = card
+    const { headerU32: header, headerU32At: word } = card
     const next = blocks.allocate(cls, card.slotNumber)
     blocks.touch(cls, next)
-    u32[word + CLASS] = cls + 1
-    u32[word + BLOCK] = next
-    u32[word + HEAD] = 0
+    header[word + CLASS] = cls + 1
+    header[word + BLOCK] = next
+    header[word + HEAD] = 0
     this.load(card)
-    const f64 = blocks.f64[this.chunk]!
-    const f32 = blocks.f32[this.chunk]!
+    const f64 = blocks.views.f64[this.slab]!
+    const u32 = blocks.views.u32[this.slab]!
     for (let row = 0; row < count; row++) {
       const source = (head + row) % capacity
-      f64[this.times + row] = blocks.f64[chunk]![times + source]!
-      const start = vectors + source * width
-      f32.set(blocks.f32[chunk]!.subarray(start, start + width), this.vectors + row * width)
+      f64[this.times + row] = blocks.views.f64[slab]![times + source]!
+      const start = vectors + source * words
+      u32.set(blocks.views.u32[slab]!.subarray(start, start + words), this.vectors + row * words)
     }
     if (cls > 0) blocks.free(cls - 1, block)
   }
@@ -190,14 +185,9 @@ export class History {
     this.capacity = 0
     if (this.cls === 0) return
     this.capacity = this.rows[this.cls - 1]!
-    this.chunk = this.blocks.chunkOf(this.block)
+    this.slab = this.blocks.slabOf(this.block)
     const start = this.blocks.wordOf(this.cls - 1, this.block)
     this.times = start / 2
     this.vectors = start + this.capacity * 2
   }
-}
-
-/** A loop: for a few hundred numbers it is faster than making the views that `set` needs. */
-function copy<T extends Float32Array | Float64Array>(from: T, at: number, into: T, to: number, count: number): void {
-  for (let i = 0; i < count; i++) into[to + i] = from[at + i]!
 }

@@ -4,27 +4,32 @@ import type { TextField } from '#schemas/transaction.ts'
 
 /** Hash of an entity's key: the fields joined; false when any of them is empty, which is no entity. */
 export function hashKey(hash: Hash64, events: EventColumns, row: number, fields: readonly TextField[]): boolean {
-  const first = events.text[fields[0]!][row]!
-  if (first === '') return false
-  hash.ofText(first)
-  for (let i = 1; i < fields.length; i++) {
-    const id = events.text[fields[i]!][row]!
-    if (id === '') return false
+  for (let i = 0; i < fields.length; i++) {
     const { hi, lo } = hash
-    hash.ofText(id).combine(hi, lo)
+    hash.hi = events.hashHi[fields[i]!][row]!
+    hash.lo = events.hashLo[fields[i]!][row]!
+    if (hash.lo === 0) return false
+    if (i > 0) hash.combine(hi, lo)
   }
   return true
 }
 
-/** As `hashKey`, for a key of one field whose column is at hand. */
-export function hashId(hash: Hash64, ids: readonly string[], row: number): boolean {
-  const id = ids[row]!
-  if (id === '') return false
-  hash.ofText(id)
-  return true
+/** As `hashKey`; where there is none, the hash of `instead` alone. */
+export function hashKeyOr(
+  hash: Hash64,
+  events: EventColumns,
+  row: number,
+  fields: readonly TextField[],
+  instead: TextField | null,
+): boolean {
+  if (hashKey(hash, events, row, fields)) return true
+  if (instead === null) return false
+  hash.hi = events.hashHi[instead][row]!
+  hash.lo = events.hashLo[instead][row]!
+  return hash.lo !== 0
 }
 
-/** 32 bits of an id, never 0 for one that is there. */
-export function idKey(hash: Hash64, id: string): number {
-  return id === '' ? 0 : hash.ofText(id).lo || 1
+/** 32 bits of a text that is in no column; 0 of an empty one. */
+export function textKey(hash: Hash64, text: string): number {
+  return text === '' ? 0 : hash.ofText(text).lo
 }

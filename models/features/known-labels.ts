@@ -1,7 +1,8 @@
 import type { StateMemory } from '#infra/state-memory.ts'
 import { type EntitySpec, type FeatureSpec, WINDOWS_MS } from '#schemas/feature-spec.ts'
 import { EntityStore } from './entity-store.ts'
-import { FLAG_LOW } from './event-rows.ts'
+import type { KeyBatch } from './key-batch.ts'
+import { FLAG_LOW } from './row-layout.ts'
 
 /** Stands for "never": nothing known lies within the last year. */
 const NEVER_LOG_MS = Math.log1p(365 * 86_400_000)
@@ -51,14 +52,14 @@ export class KnownLabels {
   }
 
   /**
-   * Opens the entity's labels and writes its columns.
+   * Opens the labels of the entity at a place of the batch and writes its columns.
    *
    * @param events the entity's events, opened; null when it has no past
    * @param counts 1 when the current event counts in windows
    */
   write(
-    hi: number,
-    lo: number,
+    place: number,
+    keys: KeyBatch,
     streamTimeMs: number,
     timeMs: number,
     events: EntityStore | null,
@@ -67,7 +68,7 @@ export class KnownLabels {
     row: number,
   ): void {
     const { store } = this
-    if (!store.open(hi, lo, streamTimeMs)) {
+    if (!store.openFound(place, keys, streamTimeMs)) {
       this.writeNone(into, row)
       return
     }

@@ -11,8 +11,6 @@ export class NodePool {
   private readonly metaRegion: Region
   /** [nodes ever made, first free node] */
   private meta!: Uint32Array
-  private u32: Uint32Array[] = []
-  private f64: Float64Array[] = []
 
   /** @param words 32-bit words of a node, an even number */
   constructor(memory: StateMemory, name: string, words: number) {
@@ -33,7 +31,7 @@ export class NodePool {
       return free
     }
     const node = ++this.meta[0]!
-    if (this.pageOf(node) === this.u32.length) this.addViews(this.region.addChunk())
+    if (this.pageOf(node) === this.region.chunks.length) this.region.addChunk()
     return node
   }
 
@@ -44,41 +42,42 @@ export class NodePool {
   }
 
   get(node: number, word: number): number {
-    return this.u32[this.pageOf(node)]![this.at(node) + word]!
+    return this.region.views.u32[this.slabOf(node)]![this.wordOf(node) + word]!
   }
 
   set(node: number, word: number, value: number): void {
-    this.region.touch(this.pageOf(node), this.at(node) * 4, this.words * 4)
-    this.u32[this.pageOf(node)]![this.at(node) + word] = value
+    this.touch(node)
+    this.region.views.u32[this.slabOf(node)]![this.wordOf(node) + word] = value
   }
 
   /** The double at this even word. */
   getDouble(node: number, word: number): number {
-    return this.f64[this.pageOf(node)]![(this.at(node) + word) >>> 1]!
+    return this.region.views.f64[this.slabOf(node)]![(this.wordOf(node) + word) >>> 1]!
   }
 
   setDouble(node: number, word: number, value: number): void {
-    this.region.touch(this.pageOf(node), this.at(node) * 4, this.words * 4)
-    this.f64[this.pageOf(node)]![(this.at(node) + word) >>> 1] = value
+    this.touch(node)
+    this.region.views.f64[this.slabOf(node)]![(this.wordOf(node) + word) >>> 1] = value
+  }
+
+  private touch(node: number): void {
+    this.region.touch(this.pageOf(node), ((node - 1) % this.nodesPerPage) * this.words * 4, this.words * 4)
   }
 
   private pageOf(node: number): number {
     return ((node - 1) / this.nodesPerPage) | 0
   }
 
-  private at(node: number): number {
-    return ((node - 1) % this.nodesPerPage) * this.words
+  private slabOf(node: number): number {
+    return this.region.slabOf[this.pageOf(node)]!
+  }
+
+  /** Its first word within its slab. */
+  private wordOf(node: number): number {
+    return this.region.firstWordOf[this.pageOf(node)]! + ((node - 1) % this.nodesPerPage) * this.words
   }
 
   private attach(): void {
-    this.meta = new Uint32Array(this.metaRegion.chunks[0]!)
-    this.u32 = []
-    this.f64 = []
-    for (const chunk of this.region.chunks) this.addViews(chunk)
-  }
-
-  private addViews(chunk: ArrayBuffer): void {
-    this.u32.push(new Uint32Array(chunk))
-    this.f64.push(new Float64Array(chunk))
+    this.meta = this.metaRegion.chunks[0]!.u32()
   }
 }

@@ -13,8 +13,10 @@ const MANUAL = ENTRY_MODES.indexOf('MANUAL')
 const WALLET = ENTRY_MODES.indexOf('WALLET')
 
 /** Sine of every minute of the day, so that time of day costs two look-ups and is the same everywhere. */
-const DAY_MINUTES = 1_440
-const SINE_OF_MINUTE = Float64Array.from({ length: DAY_MINUTES }, (_, i) => Math.sin((2 * Math.PI * i) / DAY_MINUTES))
+export const DAY_MINUTES = 1_440
+export const SINE_OF_MINUTE = Float64Array.from({ length: DAY_MINUTES }, (_, i) =>
+  Math.sin((2 * Math.PI * i) / DAY_MINUTES),
+)
 
 /** Sine and cosine of the time of day of an epoch time in UTC, to the minute. */
 export function daySine(timeMs: number): number {
@@ -30,7 +32,7 @@ export function weekday(timeMs: number): number {
   return (Math.floor(timeMs / DAY_MS) + 3) % 7
 }
 
-function minuteOfDay(timeMs: number): number {
+export function minuteOfDay(timeMs: number): number {
   return Math.floor((timeMs % DAY_MS) / 60_000)
 }
 

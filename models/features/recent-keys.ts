@@ -36,10 +36,7 @@ export class RecentKeys {
     this.windowsMs = windowsMs
     this.words = words
     this.nodes = new NodePool(memory, `${name}.recent`, NODE_WORDS)
-    this.index = new HashIndex(memory, `${name}.recent`, {
-      hi: (place) => this.nodes.get(place + 1, OWNER),
-      lo: (place) => spread(this.nodes.get(place + 1, OWNER), this.nodes.get(place + 1, KEY)),
-    })
+    this.index = new HashIndex(memory, `${name}.recent`)
   }
 
   /** Words it needs in a header. */
@@ -111,19 +108,25 @@ export class RecentKeys {
   }
 
   private find(store: EntityStore, key: number): number {
-    return this.index.find(store.slotNumber, spread(store.slotNumber, key)) + 1
+    const { index } = this
+    const lo = spread(store.slotNumber, key)
+    for (let at = index.first(lo); at >= 0; at = index.next(lo, at + 1)) {
+      const node = index.placeAt(at) + 1
+      if (this.nodes.get(node, OWNER) === store.slotNumber) return node
+    }
+    return 0
   }
 
   private create(store: EntityStore, key: number): number {
     const node = this.nodes.allocate()
     this.nodes.set(node, OWNER, store.slotNumber)
     this.nodes.set(node, KEY, key)
-    this.index.insert(node - 1)
+    this.index.insert(node - 1, spread(store.slotNumber, key))
     return node
   }
 
   private destroy(node: number): void {
-    this.index.remove(node - 1)
+    this.index.remove(node - 1, spread(this.nodes.get(node, OWNER), this.nodes.get(node, KEY)))
     this.nodes.free(node)
   }
 

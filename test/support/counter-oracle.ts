@@ -23,7 +23,6 @@ export interface CounterUnderTest {
 
 const DAY_MS = 86_400_000
 const RING_LATE_MS = DAY_MS
-const RING_IDLE_MS = 90 * DAY_MS
 
 /** Counters of rules by their definition: events in plain lists for each key, counted anew for every event. */
 export class CounterOracle {
@@ -59,7 +58,7 @@ export class CounterOracle {
     const key = keyOf(counter, t)
     if (key === null) return 0
     const own: Counted = { of: t, amount: t.amount, declined: false }
-    const inWindow = [...(this.alive(key, counter.entity)?.events ?? []), own].filter(
+    const inWindow = [...(this.alive(key, this.idleMs(counter))?.events ?? []), own].filter(
       (event) =>
         event.of.event_time > t.event_time - windowMs &&
         event.of.event_time <= t.event_time &&
@@ -84,7 +83,7 @@ export class CounterOracle {
     for (const { name, fields } of this.spec.entities) {
       const key = `${name}|${fields.map((field) => t[field]).join('|')}`
       if (fields.some((field) => t[field] === '')) continue
-      const kept = this.alive(key, name) ?? { newestMs: t.event_time, events: [] }
+      const kept = this.alive(key, this.spec.idleDays * DAY_MS) ?? { newestMs: t.event_time, events: [] }
       this.kept.set(key, kept)
       if (t.kind === 'refund') kept.newestMs = Math.max(kept.newestMs, t.event_time)
       else keep(kept, { ...event }, this.horizonMs(name))
@@ -95,24 +94,25 @@ export class CounterOracle {
 
   private keepInRing(key: string | null, { windowMs }: CounterSpec, event: Counted): void {
     if (key === null) return
-    const kept = this.alive(key, null) ?? { newestMs: event.of.event_time, events: [] }
+    const kept = this.alive(key, windowMs + RING_LATE_MS) ?? { newestMs: event.of.event_time, events: [] }
     this.kept.set(key, kept)
     keep(kept, event, windowMs + RING_LATE_MS)
   }
 
   /** An event can be corrected as long as its card holds it. */
   private correct(t: Transaction): void {
-    const original = find(this.alive(`card|${t.card_id}`, 'card'), t)
+    const original = find(this.alive(`card|${t.card_id}`, this.spec.idleDays * DAY_MS), t)
     if (original === undefined) return
     const before = { ...original }
     const declined = isDeclined(t.response_code)
     for (const { name, fields } of this.spec.entities) {
-      correctIn(this.alive(`${name}|${fields.map((field) => t[field]).join('|')}`, name), t, before.amount)
+      const key = `${name}|${fields.map((field) => t[field]).join('|')}`
+      correctIn(this.alive(key, this.spec.idleDays * DAY_MS), t, before.amount)
     }
     for (const counter of this.counters) {
       const key = keyOf(counter, t)
       if (counter.entity !== null || counter.spec.filter === 'refund' || key === null) continue
-      const kept = this.alive(key, null)
+      const kept = this.alive(key, this.idleMs(counter))
       if (t.kind === 'reversal') correctIn(kept, t, before.amount)
       else if (declined !== before.declined && ['declined', 'approved'].includes(counter.spec.filter)) {
         const event = { ...before, declined }
@@ -128,9 +128,13 @@ export class CounterOracle {
     return Math.max(name === 'card' ? 30 * DAY_MS : 0, ...windows) + this.spec.lateHours * 3_600_000
   }
 
-  private alive(key: string, entity: string | null): Kept | undefined {
+  /** A key of its own is forgotten once none of its events can be in a window of an event that is in time. */
+  private idleMs({ entity, spec }: CounterUnderTest): number {
+    return entity === null ? spec.windowMs + RING_LATE_MS : this.spec.idleDays * DAY_MS
+  }
+
+  private alive(key: string, idleMs: number): Kept | undefined {
     const kept = this.kept.get(key)
-    const idleMs = entity === null ? RING_IDLE_MS : this.spec.idleDays * DAY_MS
     return kept === undefined || this.streamMs - kept.newestMs > idleMs ? undefined : kept
   }
 }

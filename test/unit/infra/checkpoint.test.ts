@@ -56,7 +56,7 @@ test('writes made while a checkpoint is written never change what it holds', asy
       const apply = (w: { region: string; chunk: number; at: number; value: number }): void => {
         const region = memory.regions.find(({ name }) => name === w.region)!
         region.touch(w.chunk, w.at, 8)
-        new Uint8Array(region.chunks[w.chunk]!).fill(w.value, w.at, w.at + 8)
+        region.chunks[w.chunk]!.bytes().fill(w.value, w.at, w.at + 8)
       }
       before.forEach(apply)
       const hash = memory.hash()
@@ -79,7 +79,7 @@ test('writes made while a checkpoint is written never change what it holds', asy
 
 test('the newest two are kept, and a damaged newest gives way to the one before', async () => {
   const memory = memoryOf(1)
-  new Uint8Array(memory.regions[0]!.chunks[0]!).fill(3)
+  memory.regions[0]!.chunks[0]!.bytes().fill(3)
   for (const line of [5, 9, 12]) {
     const writer = new CheckpointWriter({ folder, keep: 2 })
     writer.begin(metaOf(line), memory.beginSnapshot())

@@ -5,7 +5,6 @@ import { createCodec } from '#schemas/codec.ts'
 import { WeirError } from '#schemas/errors.ts'
 import { checkEvolution, evolutionProblems } from '#schemas/evolution.ts'
 import { createFileSchemas, type SchemaSource } from '#schemas/schema-source.ts'
-import { FRAME_BYTES } from '#schemas/wire-type.ts'
 import { anyTransaction, testCodec, transactionOf } from '#test/support/transactions.ts'
 
 const codec = testCodec()
@@ -17,34 +16,6 @@ test('any transaction comes back as it was written', () => {
       assert.deepEqual({ ...read, attributes: { ...read.attributes }, signals: { ...read.signals } }, transaction)
     }),
   )
-})
-
-test('a decision is its transaction body followed by the tail', () => {
-  const transaction = transactionOf()
-  const tail = {
-    line: 7,
-    index: 3,
-    amount_base: 1_000,
-    score: 0.5,
-    threshold: null,
-    verdict: 'review' as const,
-    rule_hits: ['r1'],
-    shadow_hits: [],
-    list_hits: ['watch:card_id'],
-    model_version: 'm1',
-    rules_version: 'abc',
-    spec_hash: 'def',
-    input_hash: '00112233445566ff',
-    degraded: '',
-    explored: null,
-    scored_at: 5,
-  }
-  const spliced = Buffer.concat([
-    Buffer.from([0, 0, 0, 0, codec.decision.id]),
-    codec.transaction.encode(transaction).subarray(FRAME_BYTES),
-    codec.decisionTail.toBuffer(tail),
-  ])
-  assert.deepEqual(spliced, codec.decision.encode({ transaction, ...tail }))
 })
 
 test('every truncation of a record is refused with a reason', () => {

@@ -9,7 +9,7 @@ export function decisionJson(slice: SliceBuffers, row: number): Record<string, u
   const isScored = !Number.isNaN(score)
   const alert = slice.alerts.find(({ index }) => index === row)
   return {
-    transaction_id: slice.events.text.transaction_id[row],
+    transaction_id: slice.events.text.transaction_id.at(row),
     verdict: VERDICTS[slice.verdict[row]!],
     score: isScored ? score : null,
     threshold: Number.isNaN(threshold) ? null : threshold,

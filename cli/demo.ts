@@ -191,7 +191,7 @@ class DemoFeed {
   decided(slice: Explained): void {
     for (let row = 0; row < slice.count; row++) {
       if (slice.outcome[row] !== ACCEPTED || slice.events.kind[row] !== AUTHORIZATION) continue
-      const id = slice.events.text.transaction_id[row]!
+      const id = slice.events.text.transaction_id.at(row)
       const truth = this.truth.get(id)
       if (truth === undefined) continue
       this.truth.delete(id)

@@ -1,5 +1,5 @@
 /** Slabs grow from small ones, so that little state costs little, to ones of which a machine full has a few hundred. */
-const FIRST_SLAB_BYTES = 4_194_304
+const FIRST_SLAB_BYTES = 1_048_576
 const LAST_SLAB_BYTES = 67_108_864
 
 /** A run of memory that stays where it is, within a slab. */

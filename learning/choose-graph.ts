@@ -5,7 +5,6 @@ import { rankingQuality } from '#models/evaluation/metrics.ts'
 import { rankRows } from '#models/evaluation/ranking.ts'
 import type { TrainingBackend } from '#models/lstm/backend.ts'
 import { exportOnnx } from '#models/lstm/export-onnx.ts'
-import { measureProjection } from '#models/lstm/measure-projection.ts'
 import { predict } from '#models/lstm/network.ts'
 import type { LstmWeights } from '#models/lstm/weights.ts'
 import { MANIFEST_FILE, MODEL_FILE } from '#models/model-folder.ts'
@@ -31,7 +30,6 @@ export interface ChosenGraph extends Graph {
 }
 
 export interface ChooseGraphOptions {
-  readonly precision: Precision
   /** The one that trained. */
   readonly backend: TrainingBackend
   readonly draftOf: (model: Uint8Array, precision: Precision) => ModelManifest
@@ -43,7 +41,7 @@ const INT8_LOSS_MAX = 0.002
 
 /**
  * The graph that will serve. The float32 one must say what the network says in TensorFlow.js; the 8-bit one is taken
- * where it was asked for and ranks the validation rows as well.
+ * where the network was trained for it and it ranks the validation rows as well.
  *
  * @throws WeirError TRAINING_FAILED when export and network disagree
  */
@@ -55,8 +53,8 @@ export async function chooseGraph(
   const { validation } = split
   const exact = await graphOf(trained, null, split, options)
   await checkExport(trained, exact, split.test, options.backend)
-  if (options.precision === 'float32') return { ...exact, precisionFact: 'float32, as asked' }
-  const small = await graphOf(trained, measureProjection(trained, split.training), split, options)
+  if (trained.projectionMax === null) return { ...exact, precisionFact: 'float32, as asked' }
+  const small = await graphOf(trained, trained.projectionMax, split, options)
   const before = await averagePrecision(exact, validation)
   const after = await averagePrecision(small, validation)
   const figures = `average precision on the validation days ${after.toFixed(4)} in 8 bits, ${before.toFixed(4)} in float32`

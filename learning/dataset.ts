@@ -80,8 +80,8 @@ export class DatasetCollector {
     for (let row = 0; row < slice.count; row++) {
       if (slice.outcome[row] !== ACCEPTED) continue
       if (kind[row] === AUTHORIZATION) this.addAuthorization(slice, row)
-      else if (kind[row] === REVERSAL || (kind[row] === OUTCOME && isDeclined(text.response_code[row]!))) {
-        this.censor(text.original_id[row]!)
+      else if (kind[row] === REVERSAL || (kind[row] === OUTCOME && isDeclined(text.response_code.at(row)))) {
+        this.censor(text.original_id.at(row))
       }
     }
   }
@@ -98,13 +98,13 @@ export class DatasetCollector {
     if (this.firstMs < 0) this.firstMs = timeMs
     if (timeMs < fromMs || timeMs < this.firstMs + warmUpMs || timeMs >= untilMs) return
     const genuineShare = timeMs < sampleUntilMs ? this.options.genuineShare : 1
-    const id = text.transaction_id[row]!
+    const id = text.transaction_id.at(row)
     const known = labels.of(id)
     if (known === 'ignored') return
     const isFraud = known === 'fraud'
     this.hash.ofText(id, seed)
     if (!isFraud && this.hash.lo / 2 ** 32 >= genuineShare) return
-    if (!isFraud && known !== 'genuine' && isDeclined(text.response_code[row]!)) return
+    if (!isFraud && known !== 'genuine' && isDeclined(text.response_code.at(row))) return
     const at = this.count++
     if (at === this.columns.capacity) this.columns = this.columns.grown()
     this.columns.put(at, slice, row)
@@ -181,9 +181,9 @@ class Columns {
     this.current.set(features.current.subarray(row * currentWidth, (row + 1) * currentWidth), at * currentWidth)
     this.eventTimeMs[at] = events.event_time[row]!
     this.amountBase[at] = events.amount_base[row]!
-    this.cardHash[at] = this.hash.ofText(events.text.card_id[row]!).lo
-    this.transactionId.push(events.text.transaction_id[row]!)
-    this.merchantCategory.push(events.text.merchant_category[row]!)
+    this.cardHash[at] = this.hash.ofText(events.text.card_id.at(row)).lo
+    this.transactionId.push(events.text.transaction_id.at(row))
+    this.merchantCategory.push(events.text.merchant_category.at(row))
   }
 
   /** Rows that were censored after they had been taken are left out. */

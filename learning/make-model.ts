@@ -71,11 +71,19 @@ export async function makeModel(
   const { seed, epochsMax, units, batchSize, onProgress, signal } = options
   const trained = await trainLstm(
     training,
-    { seed, validation, units, epochsMax, batchSize, onProgress, signal },
+    {
+      seed,
+      validation,
+      units,
+      epochsMax,
+      batchSize,
+      roundsWeights: options.precision !== 'float32',
+      onProgress,
+      signal,
+    },
     options.backend,
   )
   const { model, draft, golden, testScores, precisionFact } = await chooseGraph(trained, split, {
-    precision: options.precision,
     backend: options.backend,
     draftOf: (bytes, precision) => draftManifest(split, bytes, precision, options),
   })

@@ -44,7 +44,7 @@ export interface OnnxScorerOptions {
 }
 
 /**
- * Serves a model folder with onnxruntime in batches of fixed shape, 256, 64 and 16 rows, so that a row's score does not
+ * Serves a model folder with onnxruntime in batches of a few fixed shapes, so that a row's score does not
  * depend on the rows beside it. Before the first score the golden batch must come out as the manifest says.
  *
  * @throws WeirError MODEL_INVALID, MODEL_NOT_FOUND, NOT_AVAILABLE

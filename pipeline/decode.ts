@@ -101,7 +101,7 @@ export function createDecode(deps: DecodeDeps): Decode {
 
   function finishTransaction(slice: SliceBuffers, row: number, notAfterMs: number): Rejection | null {
     const { events } = slice
-    const factor = factors.get(events.text.currency[row]!)
+    const factor = factors.get(events.text.currency.at(row))
     events.amount_base[row] = factor === undefined ? Number.NaN : Math.round(events.amount[row]! * factor)
     return trusting ? null : guardTransaction(events, row, notAfterMs, limits)
   }

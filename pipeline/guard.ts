@@ -28,18 +28,18 @@ export function guardTransaction(
   limits: GuardLimits,
 ): Rejection | null {
   const { text, event_time, amount, amount_base } = events
-  if (text.transaction_id[row] === '') return idEmpty('transaction_id')
-  if (text.card_id[row] === '') return idEmpty('card_id')
-  if (isTooLong(text.transaction_id[row]!, limits)) return idTooLong('transaction_id', limits)
-  if (isTooLong(text.card_id[row]!, limits)) return idTooLong('card_id', limits)
-  if (isTooLong(text.original_id[row]!, limits)) return idTooLong('original_id', limits)
-  if (isTooLong(text.account_id[row]!, limits)) return idTooLong('account_id', limits)
-  if (isTooLong(text.merchant_id[row]!, limits)) return idTooLong('merchant_id', limits)
-  if (isTooLong(text.terminal_id[row]!, limits)) return idTooLong('terminal_id', limits)
-  if (isTooLong(text.device_id[row]!, limits)) return idTooLong('device_id', limits)
-  if (isTooLong(text.ip_prefix[row]!, limits)) return idTooLong('ip_prefix', limits)
-  if (isTooLong(text.email_hash[row]!, limits)) return idTooLong('email_hash', limits)
-  if (isTooLong(text.bin[row]!, limits)) return idTooLong('bin', limits)
+  if (text.transaction_id.bytes[row] === 0) return idEmpty('transaction_id')
+  if (text.card_id.bytes[row] === 0) return idEmpty('card_id')
+  if (text.transaction_id.bytes[row]! > limits.idBytesMax) return idTooLong('transaction_id', limits)
+  if (text.card_id.bytes[row]! > limits.idBytesMax) return idTooLong('card_id', limits)
+  if (text.original_id.bytes[row]! > limits.idBytesMax) return idTooLong('original_id', limits)
+  if (text.account_id.bytes[row]! > limits.idBytesMax) return idTooLong('account_id', limits)
+  if (text.merchant_id.bytes[row]! > limits.idBytesMax) return idTooLong('merchant_id', limits)
+  if (text.terminal_id.bytes[row]! > limits.idBytesMax) return idTooLong('terminal_id', limits)
+  if (text.device_id.bytes[row]! > limits.idBytesMax) return idTooLong('device_id', limits)
+  if (text.ip_prefix.bytes[row]! > limits.idBytesMax) return idTooLong('ip_prefix', limits)
+  if (text.email_hash.bytes[row]! > limits.idBytesMax) return idTooLong('email_hash', limits)
+  if (text.bin.bytes[row]! > limits.idBytesMax) return idTooLong('bin', limits)
   const timeMs = event_time[row]!
   if (timeMs < limits.notBeforeMs || timeMs > notAfterMs) return timeOutOfRange('event_time')
   if (Number.isNaN(amount_base[row])) {

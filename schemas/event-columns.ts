@@ -1,5 +1,6 @@
 import { Hash64 } from './hash64.ts'
 import { FRAUD_TYPES, LABEL_SOURCES, type Label } from './label.ts'
+import { TextColumn } from './text-column.ts'
 import {
   CHANNELS,
   ENTRY_MODES,
@@ -50,7 +51,9 @@ export class EventColumns {
   readonly latitude: Float64Array
   readonly longitude: Float64Array
   readonly recurring: Uint8Array
-  readonly text: Readonly<Record<TextField, string[]>>
+  /** What a row was read from, where its texts are left in there. */
+  readonly source: Buffer[]
+  readonly text: Readonly<Record<TextField, TextColumn>>
   /** Halves of the 64-bit hash of each text, hashed once for all who look something up by it; both 0 where it is empty. */
   readonly hashHi: Readonly<Record<TextField, Uint32Array>>
   readonly hashLo: Readonly<Record<TextField, Uint32Array>>
@@ -79,7 +82,8 @@ export class EventColumns {
     this.latitude = new Float64Array(capacity)
     this.longitude = new Float64Array(capacity)
     this.recurring = new Uint8Array(capacity)
-    this.text = byField(() => new Array<string>(capacity).fill(''))
+    this.source = new Array<Buffer>(capacity).fill(NO_BYTES)
+    this.text = byField(() => new TextColumn(this.source, capacity))
     this.hashHi = byField(() => new Uint32Array(capacity))
     this.hashLo = byField(() => new Uint32Array(capacity))
     this.attributes = new Array<Record<string, string>>(capacity).fill({})
@@ -133,7 +137,7 @@ export function writeLabel(columns: EventColumns, row: number, from: Label): voi
 /** A text and its hash always change together. */
 function writeText(columns: EventColumns, field: TextField, row: number, text: string): void {
   const { scratch: hash } = columns
-  columns.text[field][row] = text
+  columns.text[field].set(row, text, Buffer.byteLength(text))
   if (text === '') hash.hi = hash.lo = 0
   else hash.ofText(text)
   columns.hashHi[field][row] = hash.hi
@@ -144,6 +148,7 @@ function byField<T>(make: () => T): Record<TextField, T> {
   return Object.fromEntries(TEXT_FIELDS.map((field) => [field, make()])) as Record<TextField, T>
 }
 
+const NO_BYTES = Buffer.alloc(0)
 const NO_ATTRIBUTES: Readonly<Record<string, string>> = {}
 const NO_SIGNALS: Readonly<Record<string, number>> = {}
 const KIND_INDEX = new Map<string, number>(TRANSACTION_KINDS.map((name, i) => [name, i]))

@@ -190,7 +190,7 @@ export const SETTINGS = {
       '.json',
       'Which features are computed: default (card, account, merchant, habits), lean (card and merchant, twice as fast), or a spec of your own.',
     ),
-    sliceRowsMax: wholeNumber(1_024, 16, 16_384, 'Rows in one slice; larger ones gain no speed and lose cache.'),
+    sliceRowsMax: wholeNumber(2_048, 16, 16_384, 'Rows in one slice; larger ones gain no speed and make others wait.'),
     deduplicateIds: wholeNumber(
       4_000_000,
       1_024,

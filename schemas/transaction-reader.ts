@@ -1,6 +1,7 @@
 import { CODE_BYTES_MAX, CodePool } from './code-pool.ts'
 import type { EventColumns } from './event-columns.ts'
 import { Hash64 } from './hash64.ts'
+import type { TextColumn } from './text-column.ts'
 import { CHANNELS, ENTRY_MODES, TRANSACTION_KINDS } from './transaction.ts'
 
 /** A card number has at least so many digits, and a number that looks like one is at least so large. */
@@ -30,6 +31,7 @@ export class TransactionReader {
   read(bytes: Buffer, from: number, columns: EventColumns, row: number): boolean {
     const { text, hashHi: hi, hashLo: lo } = columns
     this.bytes = bytes
+    columns.source[row] = bytes
     this.at = from
     this.isPlain = true
     this.readText(text.transaction_id, hi.transaction_id, lo.transaction_id, row)
@@ -63,7 +65,7 @@ export class TransactionReader {
     return this.isPlain && this.at === bytes.length
   }
 
-  private readText(column: string[], hi: Uint32Array, lo: Uint32Array, row: number): void {
+  private readText(column: TextColumn, hi: Uint32Array, lo: Uint32Array, row: number): void {
     const { bytes, hash } = this
     const from = this.nextText()
     if (from < 0) {
@@ -71,13 +73,13 @@ export class TransactionReader {
       return
     }
     if (!hash.ofAscii(bytes, from, this.at)) this.isPlain = false
-    column[row] = bytes.toString('latin1', from, this.at)
+    column.setBytes(row, from, this.at)
     hi[row] = hash.hi
     lo[row] = hash.lo
   }
 
   /** As `readText`, for fields whose texts are codes, most of them. */
-  private readCode(column: string[], hi: Uint32Array, lo: Uint32Array, row: number): void {
+  private readCode(column: TextColumn, hi: Uint32Array, lo: Uint32Array, row: number): void {
     const { codes, at } = this
     const from = this.nextText()
     if (from < 0) {
@@ -91,7 +93,7 @@ export class TransactionReader {
     }
     const code = codes.take(this.bytes, from, this.at)
     if (code === '') this.isPlain = false
-    column[row] = code
+    column.set(row, code, this.at - from)
     hi[row] = codes.hash.hi
     lo[row] = codes.hash.lo
   }
@@ -194,8 +196,8 @@ export class TransactionReader {
   }
 }
 
-function writeNone(column: string[], hi: Uint32Array, lo: Uint32Array, row: number): void {
-  column[row] = ''
+function writeNone(column: TextColumn, hi: Uint32Array, lo: Uint32Array, row: number): void {
+  column.set(row, '', 0)
   hi[row] = 0
   lo[row] = 0
 }

@@ -4,7 +4,9 @@
 #   check.sh --no-tests    everything but the tests, for run.sh which runs them itself
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+PATH="$PWD/node_modules/.bin:$PATH"
 
+TESTS=(node --import tsx --test --test-reporter=dot)
 FOLDERS=(schemas infra models simulator pipeline learning console cli test)
 failed=()
 
@@ -21,15 +23,24 @@ step() {
   fi
 }
 
-web_compiles() { [ ! -f console/web/tsconfig.json ] || npx tsc -p console/web; }
+web_compiles() { [ ! -f console/web/tsconfig.json ] || tsc -p console/web; }
 
-step format npx biome format .
-step lint npx oxlint --type-aware "${FOLDERS[@]}"
-step compiler npx tsc -p .
-step 'compiler (page)' web_compiles
-step 'unused code' npx knip --no-progress
+# The longer half of the tests runs beside everything else.
 if [ "${1:-}" != --no-tests ]; then
-  step tests node --import tsx --test --test-reporter=dot test/unit.ts
+  half=$(mktemp)
+  trap 'rm -f "$half"' EXIT
+  step 'tests (heavy)' "${TESTS[@]}" test/units/heavy.ts >"$half" 2>&1 &
+fi
+step format biome format .
+step lint oxlint --type-aware "${FOLDERS[@]}"
+step compiler tsc -p .
+step 'compiler (page)' web_compiles
+step 'unused code' knip --no-progress
+if [ "${1:-}" != --no-tests ]; then
+  step 'tests (others)' "${TESTS[@]}" test/units/others.ts
+  wait $! || true
+  cat "$half"
+  ! grep -q ' s  FAILED$' "$half" || failed+=('tests (heavy)')
 fi
 
 if [ ${#failed[@]} != 0 ]; then

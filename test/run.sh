@@ -45,7 +45,7 @@ bash test/check.sh --no-tests
 node24=$(find_node24)
 if [ -n "$node24" ]; then
   echo "unit tests on Node $("$node24" --version)"
-  "$node24" --import tsx --test --test-reporter=dot test/unit.ts
+  "$node24" --import tsx --test --test-reporter=dot test/units/*.ts
 else
   skip 'unit tests on Node 24: set WEIR_NODE24=fetch to bring it from the npm registry'
 fi
@@ -60,4 +60,4 @@ fi
 has_native || skip 'training on native TensorFlow: make native builds it'
 
 mapfile -t files < <(find test/contract/*-kafka.test.ts test/integration test/e2e -name '*.test.ts' | sort)
-exec node --import tsx --test --test-concurrency=1 test/unit.ts "${files[@]}"
+exec node --import tsx --test --test-concurrency=1 test/units/*.ts "${files[@]}"

@@ -64,7 +64,7 @@ export async function simulateIntoPath(context: CommandContext, options: Simulat
 function judge(slice: Explained, truth: Map<string, Truth>, summary: DemoSummary, simulator: Simulator): void {
   for (let row = 0; row < slice.count; row++) {
     if (slice.outcome[row] !== ACCEPTED || slice.events.kind[row] !== AUTHORIZATION) continue
-    const id = slice.events.text.transaction_id[row]!
+    const id = slice.events.text.transaction_id.at(row)
     const verdict = VERDICTS[slice.verdict[row]!]!
     simulator.decided(id, verdict === 'decline', isFlagged(verdict) && verdict !== 'decline')
     const known = truth.get(id)

@@ -41,7 +41,7 @@ export class Corrections {
   answer(events: EventColumns, row: number, streamTimeMs: number): void {
     const found = this.findOriginal(events, row, streamTimeMs)
     if (found === null) return
-    const declined = isDeclined(events.text.response_code[row]!)
+    const declined = isDeclined(events.text.response_code.at(row))
     if (found.low === (declined ? 1 : 0)) return
     this.counters.answer(events, row, streamTimeMs, found, declined)
     this.onEach(events, row, streamTimeMs, { ...found, low: declined ? 0 : 1 }, ({ figures }, at) => {

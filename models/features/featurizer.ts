@@ -40,7 +40,7 @@ export interface FeatureStats {
 }
 
 /** Entities looked at for eviction after each slice, of every kind. */
-const SWEEP_STEPS = 256
+const SWEEP_STEPS = 32
 
 /** Doubles of the meta region. */
 const STREAM_TIME = 0
@@ -207,7 +207,7 @@ export class Featurizer {
     this.hashInput(row, out)
     const { counters, current } = this
     counters.read(events, row, place, streamTimeMs, current, out.counters, row * counters.count)
-    const isLow = isDeclined(events.text.response_code[row]!)
+    const isLow = isDeclined(events.text.response_code.at(row))
     this.take(events, row, streamTimeMs, (isLow ? FLAG_LOW : 0) | (current.small === 1 ? FLAG_HIGH : 0))
     counters.take(events, row, streamTimeMs, current, isLow)
   }

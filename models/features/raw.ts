@@ -49,11 +49,11 @@ export function writeRaw(events: EventColumns, row: number, baseCurrency: string
   const mode = events.entry_mode[row]
   const day = weekday(time)
   const hour = (time % DAY_MS) / HOUR_MS
-  const avs = text.avs[row]!
-  const cvv = text.cvv[row]!
-  const threeDs = text.three_ds[row]!
-  const country = text.country[row]!
-  const merchantCountry = text.merchant_country[row]!
+  const avs = text.avs.at(row)
+  const cvv = text.cvv.at(row)
+  const threeDs = text.three_ds.at(row)
+  const country = text.country.at(row)
+  const merchantCountry = text.merchant_country.at(row)
   let at = 0
   into[at++] = amount
   into[at++] = Math.log1p(amount)
@@ -81,7 +81,7 @@ export function writeRaw(events: EventColumns, row: number, baseCurrency: string
   into[at++] = threeDs === 'N' || threeDs === 'R' ? 1 : 0
   into[at++] = events.recurring[row]!
   into[at++] = country !== '' && merchantCountry !== '' && country !== merchantCountry ? 1 : 0
-  into[at] = text.currency[row] !== baseCurrency && baseCurrency !== '' ? 1 : 0
+  into[at] = text.currency.at(row) !== baseCurrency && baseCurrency !== '' ? 1 : 0
 }
 
 /** Authorizations and zero-amount verifications count in the windows; refunds do not. */

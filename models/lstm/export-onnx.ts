@@ -66,8 +66,8 @@ function addHistory(graph: GraphBuilder, weights: LstmWeights, projectionMax: Fl
   )
   const steps = graph.add('Reshape', [projected, graph.integers('history_steps', [-1, length, projectionUnits])])
   const masked = graph.add('Mul', [steps, addMask(graph, length)])
+  if (projectionMax !== null) return addInt8Lstm(graph, masked, weights, projectionMax)
   const timeMajor = graph.add('Transpose', [masked], { perm: { kind: 'ints', value: [1, 0, 2] } })
-  if (projectionMax !== null) return addInt8Lstm(graph, timeMajor, weights, projectionMax)
   graph.add(
     'LSTM',
     [

@@ -6,7 +6,10 @@ import type { LstmWeights } from './weights.ts'
  * Largest answer of each projection unit over rows taken evenly from the batch, `[P]`; 1 for a unit that is always
  * zero. What the 8-bit recurrence takes as full scale; later inputs beyond it are cut off there.
  */
-export function measureProjection(weights: LstmWeights, batch: VectorBatch): Float32Array {
+export function measureProjection(
+  weights: Pick<LstmWeights, 'shape' | 'encoding' | 'parameters'>,
+  batch: VectorBatch,
+): Float32Array {
   const { shape, encoding, parameters } = weights
   const { historyLength, historyWidth, projectionUnits } = shape
   const { projectionKernel, projectionBias } = parameters

@@ -6,8 +6,15 @@ import { type EncodedBatch, encodeBatch } from './encode-batch.ts'
 import { createStepLstm, type LstmLayer } from './lstm-layer.ts'
 import type { Tf } from './tf.ts'
 import type { VectorBatch } from './training-set.ts'
-import { type LstmParameters, type LstmShape, type LstmWeights, lstmBiasMask, type ParameterName } from './weights.ts'
-import { parameterDims } from './weights.ts'
+import {
+  GATES,
+  type LstmParameters,
+  type LstmShape,
+  type LstmWeights,
+  lstmBiasMask,
+  type ParameterName,
+  parameterDims,
+} from './weights.ts'
 
 export type ParameterTensors = Readonly<Record<ParameterName, Tensor>>
 
@@ -39,11 +46,12 @@ export function createNetwork(backend: TrainingBackend, shape: LstmShape) {
     const projection = tf.concat([matrix.projectionKernel, parameters.projectionBias.expandDims<Tensor2D>(0)], 0)
     const projected = tf.relu(tf.matMul(input.history.reshape([steps * rows, width]), projection))
     const bias = tf.mul(parameters.lstmBias, tf.tensor1d(lstmBiasMask(shape.units)))
+    const coupling = tf.tensor2d(gateCoupling(shape.units), [GATES * shape.units, 4 * shape.units])
     const hidden = lstm(
       projected.reshape<Tensor3D>([steps, rows, shape.projectionUnits]),
-      matrix.lstmKernel,
-      matrix.lstmRecurrent,
-      bias,
+      tf.matMul(matrix.lstmKernel, coupling),
+      tf.matMul(matrix.lstmRecurrent, coupling),
+      tf.matMul(bias.expandDims<Tensor2D>(0), coupling).reshape([4 * shape.units]),
     )
 
     let current = dense(input.current, matrix.currentKernel, parameters.currentBias)
@@ -56,6 +64,19 @@ export function createNetwork(backend: TrainingBackend, shape: LstmShape) {
       forecast: dense(hidden, matrix.forecastKernel, parameters.forecastBias),
     }
   }
+}
+
+/**
+ * `[3 units, 4 units]`: times this, columns of the gates forget, candidate, output become those of input, forget, candidate,
+ * output, the input gate being what the forget gate leaves: 1 - sigmoid(z) = sigmoid(-z).
+ */
+function gateCoupling(units: number): Float32Array {
+  const coupling = new Float32Array(GATES * units * 4 * units)
+  for (let row = 0; row < GATES * units; row++) {
+    coupling[row * 4 * units + units + row] = 1
+    if (row < units) coupling[row * 4 * units + row] = -1
+  }
+  return coupling
 }
 
 export interface Prediction {

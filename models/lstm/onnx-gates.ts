@@ -1,11 +1,15 @@
-/** Columns from the order input, forget, candidate, output to ONNX's input, output, forget, candidate, transposed. */
+import { GATES } from './weights.ts'
+
+/**
+ * Columns from the order forget, candidate, output to the rows of ONNX's LSTM: input, output, forget, candidate. The
+ * coupled input gate is the forget gate with the other sign.
+ */
 export function onnxGates(kernel: Float32Array, rows: number, units: number): Float32Array {
-  const turned = new Float32Array(kernel.length)
-  for (let gate = 0; gate < 4; gate++) {
-    const from = ONNX_GATE_SOURCE[gate]! * units
+  const turned = new Float32Array(4 * units * rows)
+  for (const [gate, { source, sign }] of ONNX_GATES.entries()) {
     for (let unit = 0; unit < units; unit++) {
       for (let row = 0; row < rows; row++) {
-        turned[(gate * units + unit) * rows + row] = kernel[row * 4 * units + from + unit]!
+        turned[(gate * units + unit) * rows + row] = sign * kernel[row * GATES * units + source * units + unit]!
       }
     }
   }
@@ -15,11 +19,13 @@ export function onnxGates(kernel: Float32Array, rows: number, units: number): Fl
 /** ONNX has an input and a recurrent bias; the second stays zero. */
 export function onnxBias(bias: Float32Array, units: number): Float32Array {
   const both = new Float32Array(8 * units)
-  for (let gate = 0; gate < 4; gate++) {
-    const from = ONNX_GATE_SOURCE[gate]! * units
-    both.set(bias.subarray(from, from + units), gate * units)
-  }
+  both.set(onnxGates(bias, 1, units))
   return both
 }
 
-const ONNX_GATE_SOURCE = [0, 3, 1, 2] as const
+const ONNX_GATES = [
+  { source: 0, sign: -1 },
+  { source: 2, sign: 1 },
+  { source: 0, sign: 1 },
+  { source: 1, sign: 1 },
+] as const

@@ -8,19 +8,14 @@ import { rankRows } from '../evaluation/ranking.ts'
 import type { TrainingBackend } from './backend.ts'
 import { encodeBatch } from './encode-batch.ts'
 import { fitEncoding, fitForecastScale, logGap } from './fit-encoding.ts'
+import { roundRecurrence } from './int8-codes.ts'
 import type { BatchTargets } from './loss.ts'
+import { measureProjection } from './measure-projection.ts'
 import { predictRaw } from './network.ts'
 import { SeededRandom } from './seeded-random.ts'
 import { Trainer } from './trainer.ts'
 import type { TrainingSet } from './training-set.ts'
-import {
-  type EpochReport,
-  type ForecastScale,
-  initialParameters,
-  type LstmParameters,
-  type LstmShape,
-  type LstmWeights,
-} from './weights.ts'
+import { type EpochReport, type ForecastScale, initialParameters, type LstmShape, type LstmWeights } from './weights.ts'
 
 export type { TrainingSet } from './training-set.ts'
 
@@ -53,6 +48,8 @@ export interface TrainOptions {
   readonly nextEventWeight?: number
   /** Epochs that train the sequence layers on the forecast alone before labels are looked at; default 0. */
   readonly pretrainEpochs?: number
+  /** Trains for the 8-bit recurrence: from the second epoch on with the weights that it will have. Default false. */
+  readonly roundsWeights?: boolean
   readonly onProgress?: (progress: TrainProgress) => void
   readonly signal?: AbortSignal
 }
@@ -106,7 +103,7 @@ export async function trainLstm(
   const steps = Math.ceil(training.count / plan.batchSize)
   const epochsMax = plan.pretrainEpochs + plan.epochsMax
   const history: EpochReport[] = []
-  let best: { epoch: number; goodness: number; parameters: LstmParameters; logit: Float32Array } | null = null
+  let best: (Epoch & { epoch: number; goodness: number; logit: Float32Array }) | null = null
 
   try {
     for (let epoch = 1; epoch <= epochsMax; epoch++) {
@@ -129,7 +126,7 @@ export async function trainLstm(
         // A step blocks; signals and timers get their turn between two.
         await setImmediate()
       }
-      const parameters = trainer.parameters()
+      const { parameters, projectionMax } = endEpoch(trainer, { shape, encoding }, training, plan.roundsWeights)
       const { logit } = predictRaw(backend, { shape, encoding, parameters }, plan.validation)
       const report = { epoch, trainingLoss: lossSum / training.count, ...judge(plan.validation, logit) }
       history.push(report)
@@ -143,8 +140,9 @@ export async function trainLstm(
       })
       const goodness = report.validationAp ?? -report.validationLoss
       if (isPretraining) continue
-      if (best === null || goodness > best.goodness + GOODNESS_STEP_MIN) best = { epoch, goodness, parameters, logit }
-      else if (epoch - best.epoch >= plan.patience) break
+      if (best === null || goodness > best.goodness + GOODNESS_STEP_MIN) {
+        best = { epoch, goodness, parameters, projectionMax, logit }
+      } else if (epoch - best.epoch >= plan.patience) break
     }
   } finally {
     trainer.dispose()
@@ -156,6 +154,7 @@ export async function trainLstm(
     shape,
     encoding,
     parameters: best.parameters,
+    projectionMax: best.projectionMax,
     calibration:
       platt.kind === 'platt' ? { slope: platt.slope, intercept: platt.intercept } : { slope: 1, intercept: 0 },
     forecast,
@@ -164,6 +163,22 @@ export async function trainLstm(
     history,
     bestEpoch: best.epoch,
   }
+}
+
+type Epoch = Pick<LstmWeights, 'parameters' | 'projectionMax'>
+
+/** The weights that an epoch left, rounded where they are to be; then the epochs that follow train with rounded ones. */
+function endEpoch(
+  trainer: Trainer,
+  network: Pick<LstmWeights, 'shape' | 'encoding'>,
+  training: TrainingSet,
+  roundsWeights: boolean,
+): Epoch {
+  const exact = trainer.parameters()
+  if (!roundsWeights) return { parameters: exact, projectionMax: null }
+  const projectionMax = measureProjection({ ...network, parameters: exact }, training)
+  trainer.roundWeights(projectionMax)
+  return { parameters: { ...exact, ...roundRecurrence(exact, network.shape, projectionMax) }, projectionMax }
 }
 
 const DEFAULTS = {
@@ -179,6 +194,7 @@ const DEFAULTS = {
   dropout: 0,
   nextEventWeight: 0.1,
   pretrainEpochs: 0,
+  roundsWeights: false,
 } as const satisfies Partial<TrainOptions>
 
 type TrainPlan = Required<Pick<TrainOptions, keyof typeof DEFAULTS>> & TrainOptions

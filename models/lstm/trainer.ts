@@ -3,7 +3,8 @@ import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs'
 import type { TrainingBackend } from './backend.ts'
 import type { EncodedBatch } from './encode-batch.ts'
 import { batchLoss, type BatchTargets } from './loss.ts'
-import { createNetwork, inputOf, tensorsOf } from './network.ts'
+import { roundRecurrence } from './int8-codes.ts'
+import { createNetwork, inputOf, type ParameterTensors, tensorsOf } from './network.ts'
 import { SeededRandom } from './seeded-random.ts'
 import type { LstmParameters, LstmShape, ParameterName } from './weights.ts'
 
@@ -25,6 +26,7 @@ export class Trainer {
   /** Adam keeps its averages by place in the list of gradients, and the two phases have lists of their own. */
   readonly #optimizers: Record<'pretraining' | 'training', ReturnType<TrainingBackend['tf']['train']['adam']>>
   readonly #dropoutRandom: SeededRandom
+  #projectionMax: Float32Array | null = null
 
   constructor(backend: TrainingBackend, shape: LstmShape, start: LstmParameters, plan: TrainerPlan) {
     const { tf } = backend
@@ -44,6 +46,14 @@ export class Trainer {
     this.#optimizers = { pretraining: tf.train.adam(plan.learningRate), training: tf.train.adam(plan.learningRate) }
   }
 
+  /**
+   * From now on each step reckons with the recurrence's weights rounded to 8 bits at this full scale, and moves the weights
+   * behind them as if they were not (the straight-through estimator, Bengio et al. 2013).
+   */
+  roundWeights(projectionMax: Float32Array): void {
+    this.#projectionMax = projectionMax
+  }
+
   /** One Adam step (Kingma and Ba 2015) with the gradient cut to its longest length; returns the batch's loss. */
   step(batch: EncodedBatch, targets: BatchTargets, share: number, isPretraining: boolean): number {
     const { tf } = this.#backend
@@ -57,7 +67,7 @@ export class Trainer {
       const input = inputOf(tf, batch, this.#shape)
       const keep = this.#dropoutMask(batch.count)
       const { value, grads } = tf.variableGrads(
-        () => batchLoss(tf, this.#forward(this.#variables, input, keep), targets, weights) as Scalar,
+        () => batchLoss(tf, this.#forward(this.#rounded(), input, keep), targets, weights) as Scalar,
         this.#used(),
       )
       const squares = Object.values(grads).map((gradient) => tf.sum(tf.square(gradient)))
@@ -82,6 +92,19 @@ export class Trainer {
     for (const optimizer of Object.values(this.#optimizers)) optimizer.dispose()
   }
 
+  #rounded(): ParameterTensors {
+    const variables = this.#variables
+    if (this.#projectionMax === null) return variables
+    const { tf } = this.#backend
+    const exact = { lstmKernel: valuesOf(variables.lstmKernel), lstmRecurrent: valuesOf(variables.lstmRecurrent) }
+    const rounded = roundRecurrence(exact, this.#shape, this.#projectionMax)
+    const moved = (name: 'lstmKernel' | 'lstmRecurrent'): Tensor => {
+      const difference = rounded[name].map((value, i) => value - exact[name][i]!)
+      return tf.add(variables[name], tf.tensor(difference, variables[name].shape))
+    }
+    return { ...variables, lstmKernel: moved('lstmKernel'), lstmRecurrent: moved('lstmRecurrent') }
+  }
+
   /** Without binned columns the bin kernel is empty and takes no part. */
   #used(): Variable[] {
     const { binKernel, ...others } = this.#variables
@@ -97,6 +120,10 @@ export class Trainer {
     )
     return this.#backend.tf.tensor2d(keep, [rows, this.#shape.joinUnits])
   }
+}
+
+function valuesOf(variable: Variable): Float32Array {
+  return variable.dataSync<'float32'>()
 }
 
 /** Where the learning rate ends, as a share of where it starts. */

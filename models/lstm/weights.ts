@@ -2,7 +2,9 @@ import { SeededRandom } from './seeded-random.ts'
 
 /**
  * A trained network as plain numbers: what training returns, what the ONNX writer and `predict` take. All matrices are
- * row-major `[in, out]`; the four gates of the LSTM stand in the order input, forget, candidate, output.
+ * row-major `[in, out]`; the gates of the LSTM stand in the order forget, candidate, output. Its input gate is coupled: what
+ * is not forgotten makes room for as much that is new (Greff et al. 2017, who find nothing lost by it), which spares a
+ * quarter of the recurrence.
  *
  * The network: history -> dense (relu) -> LSTM -> last hidden; current (and its bins) -> dense (relu); both -> dense
  * (relu) -> log odds of fraud. A second head on the last hidden state alone forecasts the event that follows the
@@ -12,6 +14,11 @@ export interface LstmWeights {
   readonly shape: LstmShape
   readonly encoding: InputEncoding
   readonly parameters: LstmParameters
+  /**
+   * `[P]`, largest answer of each projection unit: the full scale of the 8-bit recurrence, for which the weights are rounded.
+   * Null: they were trained for float32.
+   */
+  readonly projectionMax: Float32Array | null
   /** Calibrated log odds = slope * log odds + intercept, fitted on the validation rows. */
   readonly calibration: { readonly slope: number; readonly intercept: number }
   readonly forecast: ForecastScale
@@ -92,12 +99,15 @@ export type ParameterName =
 
 export type LstmParameters = Readonly<Record<ParameterName, Float32Array>>
 
+/** Forget, candidate, output. */
+export const GATES = 3
+
 /** Outputs of the second head: log amount, log gap, log of the deviation both have in units of `ForecastScale`. */
 export const FORECAST_WIDTH = 3
 
 /** Dimensions of every parameter. `binKernel` has zero rows when no column is binned. */
 export function parameterDims(shape: LstmShape): Readonly<Record<ParameterName, readonly number[]>> {
-  const gates = 4 * shape.units
+  const gates = GATES * shape.units
   return {
     projectionKernel: [shape.historyWidth, shape.projectionUnits],
     projectionBias: [shape.projectionUnits],
@@ -136,7 +146,7 @@ export function initialParameters(shape: LstmShape, seed: number, baseLogit: num
     projectionBias: new Float32Array(shape.projectionUnits),
     lstmKernel: filled('lstmKernel', shape.projectionUnits, units),
     lstmRecurrent: filled('lstmRecurrent', units, units),
-    lstmBias: new Float32Array(4 * units).fill(1, units, 2 * units),
+    lstmBias: new Float32Array(GATES * units).fill(1, 0, units),
     currentKernel: filled('currentKernel', currentFan, shape.currentUnits),
     binKernel: filled('binKernel', currentFan, shape.currentUnits),
     currentBias: new Float32Array(shape.currentUnits),
@@ -155,7 +165,7 @@ export function initialParameters(shape: LstmShape, seed: number, baseLogit: num
  * leaves cell and hidden state exactly zero, so that padding before a short history changes nothing.
  */
 export function lstmBiasMask(units: number): Float32Array {
-  return new Float32Array(4 * units).fill(1).fill(0, 2 * units, 3 * units)
+  return new Float32Array(GATES * units).fill(1).fill(0, units, 2 * units)
 }
 
 function sizeOf(dims: readonly number[]): number {

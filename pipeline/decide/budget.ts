@@ -1,4 +1,3 @@
-import { Hash64 } from '#schemas/hash64.ts'
 import { isFlagged, VERDICTS } from '#schemas/decision.ts'
 import { ACCEPTED, type SliceBuffers } from '../slice.ts'
 import type { Threshold } from './threshold.ts'
@@ -8,10 +7,18 @@ const DAYS_KEPT = 7
 /** Bins of log odds from -16 to 16. */
 const BINS = 3_200
 const LOG_ODDS_MAX = 16
+/** Above every score. */
+const FLAGGED = 2
 /** Cards told apart within a day; beyond that each event counts for itself. */
 const CARDS_MAX = 1_000_000
 /** The rules may take the whole budget, but the model always keeps this share of it. */
 const MODEL_SHARE_MIN = 0.3
+
+/** Cards of a day by log odds of their highest score, and how many the rules flag anyway. */
+interface Day {
+  readonly bins: Uint32Array
+  ruleCards: number
+}
 
 /**
  * Turns so many alerts a day into a review threshold, off the path: it watches what was decided and proposes a value,
@@ -20,10 +27,12 @@ const MODEL_SHARE_MIN = 0.3
  */
 export class BudgetController {
   private readonly alertsPerDay: number
-  private readonly days: { readonly bins: Uint32Array; readonly ruleCards: number }[] = []
-  private readonly today = new Map<string, { score: number; byRule: boolean }>()
+  private readonly days: Day[] = []
+  /** What was counted of the day that is not over. */
+  private counted = nothingCounted()
+  /** By card its highest score of the day, with FLAGGED added where a rule flags it. */
+  private readonly today = new Map<number, number>()
   private day = -1
-  private readonly hash = new Hash64()
 
   constructor(alertsPerDay: number) {
     this.alertsPerDay = alertsPerDay
@@ -40,7 +49,7 @@ export class BudgetController {
       const score = slice.score[row]!
       if (slice.outcome[row] !== ACCEPTED || Number.isNaN(score)) continue
       const byRule = slice.ruleHits[row]!.length > 0 && isFlagged(VERDICTS[slice.verdict[row]!]!)
-      this.note(slice.events.text.card_id[row]!, score, byRule)
+      this.note(cardKey(slice, row), score, byRule)
     }
     return ended
   }
@@ -61,30 +70,42 @@ export class BudgetController {
     return { mode: 'budget', review: 1 / (1 + Math.exp(-logOdds)), decline }
   }
 
-  private note(card: string, score: number, byRule: boolean): void {
-    const key = this.today.size < CARDS_MAX ? this.hash.ofText(card).toHex() : `${this.today.size}`
-    const known = this.today.get(key)
-    if (known === undefined) this.today.set(key, { score, byRule })
-    else {
-      known.score = Math.max(known.score, score)
-      known.byRule ||= byRule
+  private note(card: number, score: number, byRule: boolean): void {
+    const { today } = this
+    const known = today.get(card)
+    if (known === undefined && today.size >= CARDS_MAX) {
+      this.count(score, byRule)
+      return
     }
+    const isByRule = byRule || (known ?? 0) >= FLAGGED
+    const highest = Math.max(known === undefined ? 0 : known % FLAGGED, score)
+    today.set(card, isByRule ? highest + FLAGGED : highest)
   }
 
   private endDay(): void {
-    const bins = new Uint32Array(BINS)
-    let ruleCards = 0
-    for (const { score, byRule } of this.today.values()) {
-      if (byRule) {
-        ruleCards++
-        continue
-      }
-      const logOdds = Math.log(score / (1 - score))
-      const bin = Math.floor(((logOdds + LOG_ODDS_MAX) / (2 * LOG_ODDS_MAX)) * BINS)
-      bins[Math.max(0, Math.min(BINS - 1, bin))]!++
-    }
-    this.days.push({ bins, ruleCards })
+    for (const score of this.today.values()) this.count(score % FLAGGED, score >= FLAGGED)
+    this.days.push(this.counted)
     if (this.days.length > DAYS_KEPT) this.days.shift()
     this.today.clear()
+    this.counted = nothingCounted()
   }
+
+  private count(score: number, byRule: boolean): void {
+    if (byRule) {
+      this.counted.ruleCards++
+      return
+    }
+    const logOdds = Math.log(score / (1 - score))
+    const bin = Math.floor(((logOdds + LOG_ODDS_MAX) / (2 * LOG_ODDS_MAX)) * BINS)
+    this.counted.bins[Math.max(0, Math.min(BINS - 1, bin))]!++
+  }
+}
+
+function nothingCounted(): Day {
+  return { bins: new Uint32Array(BINS), ruleCards: 0 }
+}
+
+/** 53 bits of a card's hash. */
+function cardKey({ events }: SliceBuffers, row: number): number {
+  return events.hashHi.card_id[row]! * 2 ** 21 + (events.hashLo.card_id[row]! >>> 11)
 }

@@ -61,7 +61,7 @@ export function createDecide(first: Policy, book: AlertBook, specHash: string): 
       slice.verdict[row] = NONE
       if (slice.outcome[row] !== ACCEPTED) continue
       if (kind[row] === LABEL) {
-        if (isJudgement(slice, row)) book.close(text.card_id[row]!)
+        if (isJudgement(slice, row)) book.close(text.card_id.at(row))
       } else if (isScoredKind(kind[row]!)) {
         slice.verdict[row] = verdictOf(slice, row)
         if (isFlagged(VERDICTS[slice.verdict[row]!]!)) slice.alerts.push(alertOf(slice, row, policy, book, specHash))
@@ -87,7 +87,7 @@ export function createDecide(first: Policy, book: AlertBook, specHash: string): 
     if (threshold.mode !== 'cost') slice.threshold[row] = threshold.review
     if (Number.isNaN(score)) return APPROVE
     const { text, channel, amount_base } = slice.events
-    return verdictOfScore(threshold, score, amount_base[row]!, text.three_ds[row] === 'Y', channel[row] === ECOM)
+    return verdictOfScore(threshold, score, amount_base[row]!, text.three_ds.at(row) === 'Y', channel[row] === ECOM)
   }
 
   return Object.assign(decide, {
@@ -175,7 +175,7 @@ function explore(
 ): number {
   const isDeclinedByScore = verdict === DECLINE && byScore === DECLINE && slice.ruleHits[row] === NO_HITS
   const share = verdict === APPROVE ? reviewShare : isDeclinedByScore ? approveShare : 0
-  if (share === 0 || explorationDraw(seed, slice.events.text.transaction_id[row]!) >= share) return verdict
+  if (share === 0 || explorationDraw(seed, slice.events.text.transaction_id.at(row)) >= share) return verdict
   if (isDeclinedByScore && !book.take(slice.clock, slice.events.amount_base[row]!, lossMaxPerDay)) return verdict
   slice.explored[row] = share
   return verdict === APPROVE ? REVIEW : APPROVE

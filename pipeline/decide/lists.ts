@@ -60,7 +60,7 @@ export class Lists {
   hits(list: (typeof DECIDING)[number], slice: SliceBuffers, row: number): readonly string[] {
     let hits = NO_HITS
     for (const { field, untilMs, hit } of this.deciding.get(list)!) {
-      const until = untilMs.get(slice.events.text[field][row]!)
+      const until = untilMs.get(slice.events.text[field].at(row))
       if (until !== undefined && slice.clock < until) hits = hits === NO_HITS ? hit : [...hits, ...hit]
     }
     return hits

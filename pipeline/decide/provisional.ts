@@ -62,7 +62,7 @@ export function createProvisional(deps: ProvisionalDeps): Provisional {
     const byRules = applyRules(policy.rules, slice, 0, null)
     const byLists = applyLists(policy.lists, slice, 0)
     return {
-      transaction_id: events.text.transaction_id[0]!,
+      transaction_id: events.text.transaction_id.at(0),
       amount_base: events.amount_base[0]!,
       verdict: VERDICTS[withLists(byRules, byLists)]!,
       rule_hits: slice.ruleHits[0],

@@ -67,7 +67,7 @@ export class BookRebuilder {
 
   private close(slice: SliceBuffers, from: number, to: number): number {
     for (let row = from; row < to; row++) {
-      if (isJudgement(slice, row)) this.book.close(slice.events.text.card_id[row]!)
+      if (isJudgement(slice, row)) this.book.close(slice.events.text.card_id.at(row))
     }
     return to
   }

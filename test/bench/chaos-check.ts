@@ -157,7 +157,7 @@ async function checkReplay(
     onSlice: (slice, { line }) => {
       for (let row = 0; row < slice.count; row++) {
         if (slice.outcome[row] !== ACCEPTED || slice.events.kind[row] === LABEL) continue
-        hashes.set(`${line}/${row} ${slice.events.text.transaction_id[row]}`, inputHash(slice, row))
+        hashes.set(`${line}/${row} ${slice.events.text.transaction_id.at(row)}`, inputHash(slice, row))
       }
     },
     signal: new AbortController().signal,

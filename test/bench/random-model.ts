@@ -55,6 +55,7 @@ export async function makeRandomModel(
     shape,
     encoding,
     parameters: initialParameters(shape, SEED, BASE_LOGIT),
+    projectionMax: null,
     calibration: { slope: 1, intercept: 0 },
     forecast: { logAmountMean: 0, logAmountDeviation: 1, logGapMean: 0, logGapDeviation: 1 },
     backend: 'none',

@@ -64,7 +64,7 @@ export async function collectWorld({ config, spec, preset, seed, events }: World
         const { events: columns, features } = slice
         for (let row = 0; row < slice.count; row++) {
           if (columns.kind[row] !== AUTHORIZATION) continue
-          const id = columns.text.transaction_id[row]!
+          const id = columns.text.transaction_id.at(row)
           const known = pending.get(id)
           if (known === undefined) continue
           // an event that is sent twice counts once

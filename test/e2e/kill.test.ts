@@ -180,7 +180,7 @@ describe('one process, killed again and again', () => {
       onSlice: (slice, { line }) => {
         for (let row = 0; row < slice.count; row++) {
           if (slice.outcome[row] !== ACCEPTED || slice.events.kind[row] === LABEL) continue
-          hashes.set(`${line}/${row} ${slice.events.text.transaction_id[row]}`, inputHash(slice, row))
+          hashes.set(`${line}/${row} ${slice.events.text.transaction_id.at(row)}`, inputHash(slice, row))
         }
       },
       signal: new AbortController().signal,

@@ -57,14 +57,14 @@ export class FeatureOracle {
     this.streamTime = Math.max(this.streamTime, time)
     const counts = countsInWindows(events.kind[at]!)
     const row: Row = {
-      id: events.text.transaction_id[at]!,
+      id: events.text.transaction_id.at(at),
       time,
       amount: events.amount_base[at]!,
-      declined: isDeclined(events.text.response_code[at]!),
+      declined: isDeclined(events.text.response_code.at(at)),
       small: events.kind[at] === AUTHORIZATION && events.amount_base[at]! < this.spec.smallAmount,
-      card: events.text.card_id[at]!,
-      merchant: events.text.merchant_id[at]!,
-      device: events.text.device_id[at]!,
+      card: events.text.card_id.at(at),
+      merchant: events.text.merchant_id.at(at),
+      device: events.text.device_id.at(at),
     }
     const values = new Map<string, number>()
     for (const entity of this.spec.entities) this.figures(entity, events, at, row, counts, values)
@@ -167,7 +167,7 @@ export class FeatureOracle {
 
   private change(events: EventColumns, at: number, what: 'reversal' | 'outcome'): void {
     const card = this.spec.entities.find(({ name }) => name === 'card')!
-    const id = events.text.original_id[at]!
+    const id = events.text.original_id.at(at)
     const original = this.pastOf(card, keyOf(card, events, at)!)?.rows.findLast((r) => r.id === id)
     if (original === undefined) return
     const { time, amount } = original
@@ -177,14 +177,14 @@ export class FeatureOracle {
       const past = key === null ? undefined : this.pastOf(entity, key)
       const found = past?.rows.findLast((r) => r.id === id && r.time === time && r.amount === amount)
       if (past === undefined || found === undefined) continue
-      if (what === 'outcome') found.declined = isDeclined(events.text.response_code[at]!)
+      if (what === 'outcome') found.declined = isDeclined(events.text.response_code.at(at))
       else if (back === 0 || back >= amount) past.rows.splice(past.rows.indexOf(found), 1)
       else found.amount -= back
     }
   }
 
   private label(events: EventColumns, at: number): void {
-    const id = events.text.transaction_id[at]!
+    const id = events.text.transaction_id.at(at)
     const time = events.event_time[at]!
     const fraud = events.label_fraud[at] === 1 && FRAUD_TYPES[events.label_type[at]!] !== 'service_dispute'
     const card = this.spec.entities.find(({ name }) => name === 'card')!
@@ -192,7 +192,7 @@ export class FeatureOracle {
       if (entity.knownFraudWindows.length === 0) continue
       let key: string | null
       if (entity.name === 'device') {
-        const row = this.pastOf(card, events.text.card_id[at]!)?.rows.findLast((r) => r.id === id)
+        const row = this.pastOf(card, events.text.card_id.at(at))?.rows.findLast((r) => r.id === id)
         key = row === undefined || row.device === '' ? null : row.device
         if (key !== null && this.pastOf(entity, key) === undefined) key = null
       } else {
@@ -245,7 +245,7 @@ function insert(past: Past, row: Row, horizon: number): void {
 }
 
 function keyOf(entity: EntitySpec, events: EventColumns, at: number): string | null {
-  const parts = entity.fields.map((field) => events.text[field][at]!)
+  const parts = entity.fields.map((field) => events.text[field].at(at))
   if (parts.every((part) => part !== '')) return parts.join('|')
-  return entity.fields[0] === 'account_id' ? events.text.card_id[at]! : null
+  return entity.fields[0] === 'account_id' ? events.text.card_id.at(at) : null
 }

@@ -98,7 +98,7 @@ function compileName(node: Extract<Node, { kind: 'name' }>, scope: Scope): Compi
   const field = ownOf(FIELDS, name)
   if (field !== undefined) return field
   const textField = textFieldOf(node)
-  if (textField !== null) return { type: 'text', read: (slice, row) => slice.events.text[textField][row]! }
+  if (textField !== null) return { type: 'text', read: (slice, row) => slice.events.text[textField].at(row) }
   const column = scope.layout.currentColumns.findIndex((candidate) => candidate.name === name)
   if (column < 0) throw unknownName(node, scope)
   const width = scope.layout.currentWidth

@@ -22,7 +22,11 @@ const smallSignals = fc.dictionary(
 function rowOf(columns: EventColumns): unknown {
   const { kind, event_time, amount, channel, entry_mode, latitude, longitude, recurring } = columns
   const numbers = [kind, event_time, amount, channel, entry_mode, latitude, longitude, recurring].map((of) => of[0])
-  const texts = TEXT_FIELDS.map((field) => [columns.text[field][0], columns.hashHi[field][0], columns.hashLo[field][0]])
+  const texts = TEXT_FIELDS.map((field) => [
+    columns.text[field].at(0),
+    columns.hashHi[field][0],
+    columns.hashLo[field][0],
+  ])
   return [numbers, texts, { ...columns.attributes[0] }, { ...columns.signals[0] }]
 }
 

@@ -3,6 +3,7 @@ import { before, describe, test } from 'node:test'
 
 import { chooseTrainingBackend, type TrainingBackend } from '#models/lstm/backend.ts'
 import { exportOnnx } from '#models/lstm/export-onnx.ts'
+import { encodeRecurrence, roundRecurrence } from '#models/lstm/int8-codes.ts'
 import { createStepLstm } from '#models/lstm/lstm-layer.ts'
 import { measureProjection } from '#models/lstm/measure-projection.ts'
 import { predict } from '#models/lstm/network.ts'
@@ -129,6 +130,22 @@ describe('training on WebAssembly', () => {
       return ordered / pairs
     }
     assert.ok((await quality(model)) > (await quality(exportOnnx(weights))) - 0.005)
+  })
+
+  test('trained for 8 bits, the weights are those that 8 bits hold, and only hidden states are rounded when serving', async () => {
+    const trained = await train({ roundsWeights: true })
+    assert.ok(bestAp(trained) > 0.95)
+    const { parameters, shape, projectionMax } = trained
+    const again = roundRecurrence(parameters, shape, projectionMax!)
+    assert.ok(largestDifference(again.lstmKernel, parameters.lstmKernel) < 1e-6)
+    assert.ok(largestDifference(again.lstmRecurrent, parameters.lstmRecurrent) < 1e-6)
+    const distinct = new Set(encodeRecurrence(parameters, shape, projectionMax!).codes)
+    assert.ok(distinct.has(64) || distinct.has(-64))
+    assert.ok(largestDifference(weights.parameters.lstmKernel, parameters.lstmKernel) > 1e-3)
+    const rows = orderedPairRows(64, LAYOUT, 9)
+    const served = await runOnnx(exportOnnx(trained, projectionMax), LAYOUT, rows)
+    const exact = await predict(trained, rows, backend)
+    assert.ok(largestDifference(served.probability, exact.probability) < 0.03)
   })
 
   test('with an 8-bit recurrence a row keeps its score to the bit beside other rows and in another place', async () => {

@@ -63,6 +63,8 @@ export class PathRuntime {
   readonly book: AlertBook
   readonly registry: Registry
   readonly inForce = new Map<ControlType, Control>()
+  /** Values of the causes that are effective, not only remembered. */
+  private readonly effective = new Map<ControlType, string>()
   /** Where requests get their place in the log; null where they are appended to the input like anybody's. */
   readonly intakePartition: number | null
   private readonly options: PathRuntimeOptions
@@ -137,7 +139,7 @@ export class PathRuntime {
       default:
         this.applyNow(control.type, value)
     }
-    this.remember(control)
+    for (const type of this.remember(control)) this.effective.set(type, this.inForce.get(type)!.value)
   }
 
   /** While a journal is followed: what changes state takes effect at once, the rest is only remembered. */
@@ -147,11 +149,11 @@ export class PathRuntime {
     this.remember(control)
   }
 
-  /** Makes effective what was only remembered. */
+  /** Makes effective what was only remembered; what was effective already stays as it is. */
   async settle(): Promise<void> {
     for (const type of ['lists', 'threshold', 'overload', 'model'] as const) {
       const control = this.inForce.get(type)
-      if (control !== undefined) await this.apply(control)
+      if (control !== undefined && control.value !== this.effective.get(type)) await this.apply(control)
     }
   }
 
@@ -170,13 +172,14 @@ export class PathRuntime {
   }
 
   /** A model that brought its threshold is two causes from then on: the threshold may change without it. */
-  private remember(control: Control): void {
+  private remember(control: Control): readonly ControlType[] {
     this.inForce.set(control.type, control)
-    if (control.type !== 'model') return
+    if (control.type !== 'model') return [control.type]
     const { version, threshold } = JSON.parse(control.value) as ModelControl
-    if (threshold === undefined) return
+    if (threshold === undefined) return ['model']
     this.inForce.set('model', { ...control, value: JSON.stringify({ version }) })
     this.inForce.set('threshold', { type: 'threshold', value: JSON.stringify(threshold), sha256: '' })
+    return ['model', 'threshold']
   }
 
   private applyNow(type: ControlType, value: unknown): void {

@@ -9,7 +9,9 @@ import { openSchemas } from '#infra/schema-registry/open-schemas.ts'
 import { createTokenizer, loadTokenKey } from '#infra/tokenizer.ts'
 import { inputHash } from '#pipeline/decision-writer.ts'
 import { follow } from '#pipeline/follow.ts'
+import type { InputSource } from '#pipeline/input-source.ts'
 import { Positions } from '#pipeline/journal.ts'
+import { type NotedDecision, RecordedInput } from '#pipeline/record/recorded-input.ts'
 import { ACCEPTED, type Featurized, SliceBuffers } from '#pipeline/slice.ts'
 import { LABEL } from '#schemas/event-columns.ts'
 import { WeirError } from '#schemas/errors.ts'
@@ -20,6 +22,7 @@ import { featureSpecOf } from './feature-spec.ts'
 import { openLog } from './open-log.ts'
 import { PathRuntime } from './path-runtime.ts'
 import { recover } from './recover.ts'
+import { openStore } from './store.ts'
 
 /** Scores of one model on one input may differ by so much between builds of the runtime. */
 const SCORE_TOLERANCE = 1e-6
@@ -89,7 +92,29 @@ async function compare(
   options: ReplayOptions,
 ): Promise<object> {
   const { config } = context
-  const decided = new DecidedReader(log, config.topics.decisions, runtime)
+  const { topics } = config
+  const store = options.from === 'clickhouse' ? await openStore(config) : null
+  try {
+    const recorded =
+      store === null ? null : await RecordedInput.open({ store, codec: runtime.codec, log, labelsTopic: topics.labels })
+    const decided = new DecidedReader(log, topics.decisions, Math.max(0, recorded?.decisionsOffset ?? 0), runtime)
+    const next = async (line: number): Promise<NotedDecision> =>
+      recorded === null || recorded.holdsAll(line) ? await decided.next() : recorded.nextNoted()!
+    return await foldAll(context, log, runtime, options, recorded, next)
+  } finally {
+    await store?.close()
+  }
+}
+
+async function foldAll(
+  context: CommandContext,
+  log: Log,
+  runtime: PathRuntime,
+  options: ReplayOptions,
+  input: InputSource | null,
+  next: (line: number) => Promise<NotedDecision>,
+): Promise<object> {
+  const { config } = context
   const out = options.decisions === undefined ? null : createWriteStream(options.decisions)
   const total = (await log.ranges()).find(({ topic }) => topic === config.topics.journal)?.end ?? 0
   const progress = await context.progress('replay', total, 'lines')
@@ -100,13 +125,14 @@ async function compare(
     topics: config.topics,
     fold: runtime.path.fold,
     positions: new Positions(),
+    ...(input === null ? {} : { input }),
     sliceOf: (rows) => new SliceBuffers(Math.max(rows, config.path.sliceRowsMax), runtime.layout),
     fromLine: 0,
     fromOffset: 0,
     ...(options.toLine === undefined ? {} : { toLine: options.toLine }),
     onControl: (control) => runtime.apply(control),
     onSlice: async (slice) => {
-      decisions += await judge(slice, runtime, decided, out)
+      decisions += await judge(slice, runtime, next, out)
     },
     onProgress: (line) => progress.update(line),
     signal: context.stopSignal(),
@@ -122,7 +148,7 @@ async function compare(
 async function judge(
   folded: Featurized,
   runtime: PathRuntime,
-  decided: DecidedReader,
+  next: (line: number) => Promise<NotedDecision>,
   out: NodeJS.WritableStream | null,
 ): Promise<number> {
   const { score, decide } = runtime.path
@@ -130,11 +156,11 @@ async function judge(
   let decisions = 0
   for (let row = 0; row < slice.count; row++) {
     if (slice.outcome[row] !== ACCEPTED || slice.events.kind[row] === LABEL) continue
-    const before = await decided.next()
+    const before = await next(slice.line)
     const where = `journal line ${slice.line}, event ${row}`
     const refuse = (what: string): WeirError =>
       new WeirError('REPLAY_MISMATCH', `the replay gives another ${what} than was decided`, { where })
-    if (before.line !== slice.line || before.index !== row) throw refuse('event')
+    if (before.line !== slice.line) throw refuse('event')
     if (before.input_hash !== '' && before.input_hash !== inputHash(slice, row)) throw refuse('input vector')
     if (before.score !== null && Math.abs(before.score - slice.score[row]!) > SCORE_TOLERANCE) throw refuse('score')
     decisions++
@@ -150,8 +176,8 @@ class DecidedReader {
   private records: Awaited<ReturnType<ReturnType<Log['reader']>['read']>> = []
   private at = 0
 
-  constructor(log: Log, topic: string, runtime: PathRuntime) {
-    this.reader = log.reader({ topic, partition: 0, offset: 0 })
+  constructor(log: Log, topic: string, offset: number, runtime: PathRuntime) {
+    this.reader = log.reader({ topic, partition: 0, offset })
     this.runtime = runtime
   }
 

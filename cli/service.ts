@@ -63,6 +63,8 @@ const PARTITIONS_EVERY_MS = 5_000
 const DECISIONS_REMEMBERED = 50_000
 /** ClickHouse that was away at the start is asked again so often. */
 const TABLES_EVERY_MS = 5_000
+/** A standby that could not load what it will need tries again so often. */
+const PREPARE_EVERY_MS = 10_000
 
 /**
  * The service in one process: log, path, recorder and tables. It goes on where the journal ends, and stops with
@@ -104,6 +106,8 @@ export class Service {
   private closing: Promise<void> | null = null
   /** Where in the journal's topic the own term is to be found. */
   private termFromOffset = 0
+  /** When what stood in the way of taking over is tried again. */
+  private prepareAgainMs = 0
 
   private constructor(parts: ServiceParts) {
     const { options, context, runtime, positions, metrics, home, tokenizer } = parts
@@ -396,10 +400,20 @@ export class Service {
         takeoverAfterMs: this.config.kafka.takeoverAfterMs,
         random: Math.random,
         now: () => performance.now(),
+        prepare: () => this.prepare(),
         betweenLines: () => this.checkpoints.step(() => this.follower.standing),
       },
       AbortSignal.any([this.stop.signal, stop]),
     )
+  }
+
+  /** Loading a model takes longer than the rest of a take-over. One that does not load yet may when its time has come. */
+  private async prepare(): Promise<void> {
+    if (performance.now() < this.prepareAgainMs) return
+    await this.runtime.settle().catch((error: unknown) => {
+      this.prepareAgainMs = performance.now() + PREPARE_EVERY_MS
+      this.context.logger.warn(`could not take over now: ${messageOf(error)}`)
+    })
   }
 
   private async confirmTerm(): Promise<void> {

@@ -17,6 +17,8 @@ export interface StandbyDeps {
   /** From 0 to 1: standbys that wait equally long would only fence one another. */
   readonly random: () => number
   readonly now: () => number
+  /** Makes ready, while there is time, what deciding will need; asked again and again. */
+  readonly prepare: () => Promise<void>
   readonly betweenLines: (standing: Standing) => Promise<void> | void
 }
 
@@ -53,6 +55,7 @@ export async function standBy(deps: StandbyDeps, signal: AbortSignal): Promise<b
         if (!mayTake()) logger.info(`standing by; ${activeOwner ?? 'nobody'} is active`)
       }
       if (signal.aborted || mayTake()) return false
+      await deps.prepare()
       const soon = new AbortController()
       const timer = setTimeout(() => soon.abort(), LOOK_MS_MAX)
       seen = await log.changed(seen, AbortSignal.any([signal, soon.signal]))

@@ -3,8 +3,8 @@ import { WeirError } from '#schemas/errors.ts'
 import type { Control, JournalLine, Piece } from '#schemas/journal.ts'
 import type { Fold } from './assemble.ts'
 import { isVoid, piecesOf, type Positions } from './journal.ts'
-import type { Log, LogReader, LogRecord } from './ports.ts'
-import { readKnown } from './read-known.ts'
+import { type InputSource, LogInput } from './input-source.ts'
+import type { Log } from './ports.ts'
 import { ACCEPTED, type Featurized, REJECTED, reached, type SliceBuffers } from './slice.ts'
 import type { Topics } from './topics.ts'
 
@@ -14,6 +14,8 @@ export interface FollowDeps {
   readonly topics: Topics
   readonly fold: Fold
   readonly positions: Positions
+  /** Where what the journal names is read, closed at the end; absent: the log's own topics. */
+  readonly input?: InputSource
   /** Buffers of at least `rows` rows. */
   readonly sliceOf: (rows: number) => SliceBuffers
   readonly fromLine: number
@@ -71,7 +73,7 @@ const READ_ROWS = 2_048
 export async function follow(deps: FollowDeps): Promise<Followed> {
   const { log, codec, topics, fold, positions, signal } = deps
   const journal = log.reader({ topic: topics.journal, partition: 0, offset: deps.fromOffset })
-  const input = new PieceReader(log)
+  const input = deps.input ?? new LogInput(log)
   const start = { nextLine: deps.fromLine, nextOffset: deps.fromOffset, term: 0, clock: 0, events: 0 }
   let followed: Omit<Followed, 'held'> = start
   let held = deps.held ?? null
@@ -97,7 +99,7 @@ export async function follow(deps: FollowDeps): Promise<Followed> {
         } else if (line.pieces.length > 0) {
           const slice = await fillFromLine(line, input, deps.sliceOf)
           const folded = fold.run(slice)
-          expectSame(line, slice)
+          expectSame(line, slice, input)
           positions.advance(line.pieces)
           if (deps.isLastHeld === true) held = { slice: folded, line }
           else await deps.onSlice?.(folded, line)
@@ -124,7 +126,7 @@ export async function follow(deps: FollowDeps): Promise<Followed> {
 
 async function fillFromLine(
   line: JournalLine,
-  input: PieceReader,
+  input: InputSource,
   sliceOf: (rows: number) => SliceBuffers,
 ): Promise<Parameters<Fold['run']>[0]> {
   const rows = line.pieces.reduce((sum, { first, last }) => sum + (last - first + 1), 0)
@@ -135,7 +137,7 @@ async function fillFromLine(
   slice.notAfterMs = Number.POSITIVE_INFINITY
   slice.count = 0
   for (const piece of line.pieces) {
-    for (const record of await input.read(piece)) {
+    for (const record of await input.read(piece, line.line)) {
       const row = slice.count++
       slice.topic[row] = record.topic
       slice.partition[row] = record.partition
@@ -148,44 +150,6 @@ async function fillFromLine(
   return reached(slice)
 }
 
-/** Records of pieces, read ahead in their partition's order. */
-class PieceReader {
-  private readonly log: Log
-  private readonly open = new Map<string, { reader: LogReader; records: readonly LogRecord[]; at: number }>()
-
-  constructor(log: Log) {
-    this.log = log
-  }
-
-  async read(piece: Piece): Promise<LogRecord[]> {
-    const key = `${piece.topic}/${piece.partition}`
-    let source = this.open.get(key)
-    if (source === undefined) {
-      const reader = this.log.reader({ topic: piece.topic, partition: piece.partition, offset: piece.first })
-      source = { reader, records: [], at: 0 }
-      this.open.set(key, source)
-    }
-    const taken: LogRecord[] = []
-    for (;;) {
-      if (source.at >= source.records.length) {
-        source.records = await readKnown(this.log, source.reader)
-        source.at = 0
-        if (source.records.length === 0) throw missing(piece)
-      }
-      const record = source.records[source.at]!
-      if (record.offset > piece.last) break
-      source.at++
-      if (record.offset >= piece.first) taken.push(record)
-      if (record.offset === piece.last) break
-    }
-    return taken
-  }
-
-  close(): void {
-    for (const { reader } of this.open.values()) reader.close()
-  }
-}
-
 function expectLine(line: JournalLine, expected: number): void {
   if (line.line === expected) return
   throw new WeirError('REPLAY_MISMATCH', `journal line ${expected} is missing: line ${line.line} follows`, {
@@ -194,32 +158,32 @@ function expectLine(line: JournalLine, expected: number): void {
   })
 }
 
-function expectSame(line: JournalLine, slice: SliceBuffers): void {
+function expectSame(line: JournalLine, slice: SliceBuffers, input: InputSource): void {
   const now = piecesOf(slice)
+  if (!input.holdsAll(line.line)) {
+    // Pieces that lost their rejected records may have become one.
+    const accepted = (pieces: readonly Piece[]): number => pieces.reduce((sum, { count }) => sum + count, 0)
+    if (accepted(now) !== accepted(line.pieces))
+      throw mismatch(line, line.pieces[0]!, accepted(line.pieces), accepted(now))
+    return
+  }
   for (const [i, piece] of line.pieces.entries()) {
     const same =
       now[i] !== undefined &&
       now[i].count === piece.count &&
       now[i].repeated.length === piece.repeated.length &&
       now[i].repeated.every((offset, at) => offset === piece.repeated[at])
-    if (!same) throw mismatch(line, piece, now[i])
+    if (!same) throw mismatch(line, piece, piece.count, now[i]?.count ?? 0)
   }
 }
 
-function mismatch(line: JournalLine, piece: Piece, now: Piece | undefined): WeirError {
+function mismatch(line: JournalLine, piece: Piece, before: number, now: number): WeirError {
   return new WeirError(
     'REPLAY_MISMATCH',
-    `the journal says ${piece.count} records were accepted, the same records now give ${now?.count ?? 0}`,
+    `the journal says ${before} records were accepted, the same records now give ${now}`,
     {
       where: `journal line ${line.line}, ${piece.topic}/${piece.partition} offsets ${piece.first} to ${piece.last}`,
       fix: 'The input, the build or the feature spec is not the one that wrote the journal.',
     },
   )
-}
-
-function missing(piece: Piece): WeirError {
-  return new WeirError('REPLAY_MISMATCH', 'input that the journal names is not in the log', {
-    where: `${piece.topic}/${piece.partition} offsets ${piece.first} to ${piece.last}`,
-    fix: 'It was deleted, or the log is another one than the journal speaks of: restore the topic, or name the right brokers.',
-  })
 }

@@ -1,9 +1,10 @@
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { wholeNumber } from '../arguments.ts'
 import type { Start } from '../start.ts'
 
 export interface ReplayOptions {
   readonly hash?: boolean
+  readonly from: 'log' | 'clickhouse'
   readonly toLine?: number
   readonly checkpoint?: boolean
   readonly decisions?: string
@@ -16,6 +17,14 @@ export function addReplay(program: Command, start: Start): void {
     .description(
       'Follows the journal from the start, or from a checkpoint, and compares what comes out with what was decided: accepted counts and input hashes to the bit, scores within 1e-6. A difference ends with exit code 70.',
     )
+    .addOption(
+      new Option(
+        '--from <source>',
+        'where the input is read: the log (files or Kafka), or the tables as far as they are complete and the log from there on, for when topics no longer hold it all',
+      )
+        .choices(['log', 'clickhouse'])
+        .default('log'),
+    )
     .option('--hash', 'print the hash of the state at the end')
     .option('--to-line <number>', 'stop after this journal line', wholeNumber(0, Number.MAX_SAFE_INTEGER))
     .option('--checkpoint', 'begin at the newest checkpoint rather than at the start')
@@ -26,6 +35,7 @@ export function addReplay(program: Command, start: Start): void {
 Examples:
   $ weir replay --hash
   $ weir replay --hash --checkpoint              must print the same hash
+  $ weir replay --hash --from clickhouse         and so must this
   $ weir replay --to-line 1200 --decisions replayed.jsonl --json`,
     )
     .action(

@@ -171,9 +171,12 @@ async function checkReplay(
     problems.push(`${differing.length} decisions have other inputs than the replay: ${some(where)}`)
   }
   const stateHash = runtime.memory.hash()
-  const replayed = (await stage.command(survivor, ['replay', '--hash'])) as ReplayDocument
-  if (replayed.stateHash !== stateHash) problems.push(`weir replay gives the state ${replayed.stateHash}`)
-  if (replayed.decisions !== decisions.length) problems.push(`weir replay gives ${replayed.decisions} decisions`)
+  for (const source of ['log', 'clickhouse']) {
+    const replayed = (await stage.command(survivor, ['replay', '--hash', '--from', source])) as ReplayDocument
+    const name = `weir replay --from ${source}`
+    if (replayed.stateHash !== stateHash) problems.push(`${name} gives the state ${replayed.stateHash}`)
+    if (replayed.decisions !== decisions.length) problems.push(`${name} gives ${replayed.decisions} decisions`)
+  }
   const { checkpoints: folder } = dataPaths(config)
   const checkpoints = existsSync(folder)
     ? readdirSync(folder)

@@ -25,6 +25,8 @@ class Member {
   private readonly stop = new AbortController()
   /** As the standby reads it; tests move it on. */
   nowMs = 0
+  /** How often it made ready to take over while it stood by. */
+  prepared = 0
 
   constructor(memory: SharedMemory, owner: string, mode: 'exact' | 'at-least-once' = 'exact') {
     this.log = memory.connect()
@@ -50,8 +52,12 @@ class Member {
     const { log, follower, owner } = this
     const random = () => 0
     const now = () => this.nowMs
+    const prepare = async (): Promise<void> => {
+      this.prepared++
+      await this.path.runtime.settle()
+    }
     return standBy(
-      { log, follower, logger, owner, takeoverAfterMs, random, now, betweenLines: () => {} },
+      { log, follower, logger, owner, takeoverAfterMs, random, now, prepare, betweenLines: () => {} },
       this.stop.signal,
     )
   }
@@ -117,6 +123,8 @@ test('the first one takes an empty journal at once, and the next one waits and h
   const standing = second.standBy()
   await memory.produce(input('t4', 't5'))
   await first.decisions(6)
+  assert.equal(first.prepared, 0)
+  assert.ok(second.prepared > 0)
   second.giveUp()
   assert.equal(await standing, false)
   await deciding.stop()

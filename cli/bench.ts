@@ -124,9 +124,9 @@ function kafkaOptions({ config }: CommandContext, { spec }: BenchOptions) {
   return { config: { ...config, path }, program: programOf() }
 }
 
-/** The same program as this one, built or through tsx. */
+/** The same program as this one, built or through tsx, as the `weir` command starts it. */
 function programOf(): readonly string[] {
-  return [...process.execArgv, process.argv[1]!]
+  return ['--v8-pool-size=1', ...process.execArgv, process.argv[1]!]
 }
 
 function machineOf(): Record<string, unknown> {

@@ -1,5 +1,5 @@
 import { createLogger, type Logger } from '#infra/logger.ts'
-import { type Config, type LoadedConfig, loadConfig } from '#schemas/config.ts'
+import { type Config, environmentName, type LoadedConfig, loadConfig } from '#schemas/config.ts'
 import type { Io } from './io.ts'
 import { createProgress, type Progress } from './progress.ts'
 
@@ -18,6 +18,8 @@ export interface CommandContext {
   readonly io: Io
   readonly config: Config
   readonly loaded: LoadedConfig
+  /** What was set by flags, as the environment of another process of this program. */
+  readonly asEnvironment: Readonly<Record<string, string>>
   readonly logger: Logger
   readonly isJson: boolean
   /** The result: `document` with `--json`, as the only thing on stdout; else the text. To be called once. */
@@ -32,12 +34,8 @@ export function createContext(
   options: GlobalOptions,
   flags: readonly { readonly key: string; readonly value: string; readonly flag: string }[],
 ): CommandContext {
-  const loaded = loadConfig({
-    folder: io.folder,
-    file: options.config ?? null,
-    env: io.env,
-    flags: [...globalFlags(options), ...flags],
-  })
+  const set = [...globalFlags(options), ...flags]
+  const loaded = loadConfig({ folder: io.folder, file: options.config ?? null, env: io.env, flags: set })
   const isJson = options.json === true
   const isQuiet = options.quiet === true
   const logger = createLogger({
@@ -51,6 +49,7 @@ export function createContext(
     io,
     config: loaded.config,
     loaded,
+    asEnvironment: Object.fromEntries(set.map(({ key, value }) => [environmentName(key), value])),
     logger,
     isJson,
     report(document, text) {

@@ -59,11 +59,15 @@ export async function openLog(deps: OpenLogDeps): Promise<LogHome> {
     folder: paths.log,
     segmentBytesMax: config.log.segmentBytesMax,
     retentionMs: config.log.retentionDays * DAY_MS,
+    reserveBytes: RESERVED_BYTES,
     clock: wallClock,
     readOnly: isReadOnly,
   })
   return { log: withSchemas(log, deps), shared: null, close: () => log.close() }
 }
+
+/** One or two seconds of a thousand events a second. */
+const RESERVED_BYTES = 1_048_576
 
 /** The same log, whose readers bring in the schemas that records need before they hand them out. */
 export function withSchemas(log: Log, deps: Pick<OpenLogDeps, 'schemas' | 'logger' | 'stop'>): Log {

@@ -7,14 +7,14 @@ import type { CommandContext } from './context.ts'
  * log. Gives what stops the schedule and a training under way.
  */
 export function scheduleRetraining(context: CommandContext): () => void {
-  const { config, logger, loaded } = context
+  const { config, logger, loaded, asEnvironment } = context
   if (!config.retrain.enabled) return () => {}
   const stop = new AbortController()
   const args = ['retrain', '--json', '--data', config.dataFolder, '--spec', config.path.spec]
   if (loaded.file !== null) args.push('--config', loaded.file)
   const cron = new Cron(config.retrain.schedule, { timezone: 'UTC', protect: true }, async () => {
     logger.info('retraining begins')
-    const { code, said } = await runSelf(args, stop.signal)
+    const { code, said } = await runSelf(args, asEnvironment, stop.signal)
     if (code === 0) logger.info(`retraining: ${outcomeOf(said)}`)
     else if (!stop.signal.aborted) logger.warn(`retraining failed: ${said.trim().split('\n').at(-1) ?? ''}`)
   })
@@ -25,13 +25,15 @@ export function scheduleRetraining(context: CommandContext): () => void {
   }
 }
 
-/** This program again, with other arguments. */
+/** This program again, with other arguments and what flags set for this one. */
 function runSelf(
   args: readonly string[],
+  environment: Readonly<Record<string, string>>,
   signal: AbortSignal,
 ): Promise<{ readonly code: number; readonly said: string }> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [...process.execArgv, process.argv[1]!, ...args], {
+      env: { ...process.env, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
       signal,
     })

@@ -32,6 +32,8 @@ interface Source {
 /** A partition is left before this many rows only for a head that is older: short runs make long journal lines. */
 const RUN_ROWS = 64
 const READ_ROWS = 2_048
+/** Scoring so many takes about as long as a commit. */
+const MANY_ROWS = 512
 
 /**
  * Cuts slices from what has arrived: always from the partition whose head happened first, without waiting for the
@@ -52,6 +54,13 @@ export class Consumer {
   /** Who waits for row `row` of the slice that was filled last; null where nobody does. */
   waiterOf(row: number): Waiter | null {
     return this.waiters[row]!
+  }
+
+  /** Whether a good part of a slice is there, without looking for more. */
+  hasMany(): boolean {
+    let rows = this.deps.intake.length
+    for (const source of this.sources) rows += source.records.length - source.at
+    return rows >= MANY_ROWS
   }
 
   /** True when something can be taken now. */

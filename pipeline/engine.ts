@@ -59,8 +59,8 @@ interface PendingControl {
 const DISK_FULL_RETRY_MS = 500
 
 /**
- * Runs the path: one slice after the other, each committed as one unit together with its journal line. While a commit
- * becomes durable the next slice is already folded and scored; its own commit waits, so lines stay in order.
+ * Runs the path: one slice after the other, each committed as one unit together with its journal line. Where there is much
+ * to do, the next slice is folded and scored while a commit becomes durable; its own commit waits, so lines stay in order.
  */
 export class Engine {
   nextLine: number
@@ -104,6 +104,9 @@ export class Engine {
     try {
       while (!signal.aborted) {
         await this.takeControls()
+        // A few events would be scored at once only to wait for the commit before theirs: then those that come meanwhile
+        // go with them. Many are worth scoring while it is under way.
+        if (!consumer.hasMany()) await this.commit
         if (this.failure !== null) throw this.failure
         if (await consumer.hasInput()) await this.runSlice()
         else await this.idle(signal)

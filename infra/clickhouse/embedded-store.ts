@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process'
+import { constants, setPriority } from 'node:os'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { childModule } from '#infra/assets.ts'
@@ -169,6 +170,8 @@ class EmbeddedStore implements ProcessStore {
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
+    // What fills tables gives way to what decides.
+    if (child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_BELOW_NORMAL)
     let said = ''
     child.stderr?.on('data', (chunk: Buffer) => {
       said = (said + chunk.toString()).slice(-2_000)

@@ -13,6 +13,11 @@ export interface FileLogOptions {
   readonly segmentBytesMax: number
   /** Whole segments older than this may go, once nobody needs them. */
   readonly retentionMs: number
+  /**
+   * The file is made so much longer than what is in it, each time it is full: what is then written over zeros needs no new
+   * blocks, so that making it durable does not wait for what other files have under way. Absent: no longer than it must be.
+   */
+  readonly reserveBytes?: number
   readonly clock: Clock
   /** Beside the process that writes: nothing is changed, and what was torn or appended since is not seen. */
   readonly readOnly?: boolean
@@ -51,6 +56,7 @@ export async function openFileLog(options: FileLogOptions): Promise<Log> {
         await segment.file.datasync()
       }
     }
+    segment.reserved = end
     segments.push(segment)
     base += end
   }
@@ -136,6 +142,8 @@ class FileLog implements Log {
     if (this.fatal?.code === 'LOG_CLOSED') return
     this.fatal ??= new WeirError('LOG_CLOSED', 'the log was closed')
     this.change.notify()
+    const last = this.segments.at(-1)
+    if (last !== undefined && last.reserved > last.bytes) await last.file.truncate(last.bytes).catch(() => {})
     for (const segment of this.segments) await segment.file.close()
   }
 
@@ -176,7 +184,7 @@ class FileLog implements Log {
       return encodeFrame(records, segment.base + start, clockMs, (topic, partition) => this.take(topic, partition), own)
     })
     try {
-      await segment.file.write(frames.length === 1 ? frames[0]! : Buffer.concat(frames), start)
+      await this.write(segment, frames.length === 1 ? frames[0]! : Buffer.concat(frames))
     } catch (error) {
       await this.cutBack(segment, start)
       this.refuse(group, before, error)
@@ -206,6 +214,26 @@ class FileLog implements Log {
     for (const [i, { done }] of group.entries()) done(offsets[i]!)
   }
 
+  /** Writes behind what is there, and where that fills the file makes it longer than it must be. */
+  private async write(segment: Segment, frames: Buffer): Promise<void> {
+    const start = segment.bytes
+    const { reserveBytes = 0 } = this.options
+    if (reserveBytes === 0 || start + frames.length <= segment.reserved) {
+      await segment.file.write(frames, start)
+      return
+    }
+    try {
+      await segment.file.write(Buffer.concat([frames, Buffer.alloc(reserveBytes)]), start)
+      segment.reserved = start + frames.length + reserveBytes
+    } catch (error) {
+      if (!isDiskFull(error)) throw error
+      // Perhaps there is room for what must be written.
+      await segment.file.truncate(start)
+      segment.reserved = start
+      await segment.file.write(frames, start)
+    }
+  }
+
   private take(topic: string, partition: number): number {
     const key = `${topic}/${partition}`
     const offset = this.next.get(key) ?? 0
@@ -215,6 +243,12 @@ class FileLog implements Log {
 
   private async roll(full: Segment): Promise<Segment> {
     const { folder } = this.options
+    if (full.reserved > full.bytes) {
+      // A file that is followed by another one ends where its frames end.
+      await full.file.truncate(full.bytes)
+      await full.file.datasync()
+      full.reserved = full.bytes
+    }
     const segment = await openSegment(this.files, folder, full.number + 1, full.base + full.bytes, true)
     await this.files.syncFolder(folder)
     this.segments.push(segment)
@@ -225,6 +259,7 @@ class FileLog implements Log {
   private async cutBack(segment: Segment, length: number): Promise<void> {
     try {
       await segment.file.truncate(length)
+      segment.reserved = length
     } catch (error) {
       this.fatal = new WeirError('LOG_FSYNC_FAILED', `a failed write could not be taken back: ${messageOf(error)}`, {
         where: segment.path,
@@ -242,9 +277,14 @@ class FileLog implements Log {
   }
 }
 
+function isDiskFull(error: unknown): boolean {
+  const { code } = error as { readonly code?: string }
+  return code === 'ENOSPC' || code === 'EDQUOT'
+}
+
 function writeProblem(error: unknown, folder: string): WeirError {
   const code = (error as { readonly code?: string }).code
-  if (code === 'ENOSPC' || code === 'EDQUOT') {
+  if (isDiskFull(error)) {
     return new WeirError('LOG_DISK_FULL', 'the disk is full; nothing of this append was kept', {
       where: folder,
       fix: 'Free space; Weir waits and goes on by itself.',

@@ -3,7 +3,7 @@ import { ChangeSignal } from './change-signal.ts'
 import { FileReader } from './file-reader.ts'
 import type { Log, LogReader, PartitionRange, TopicPartition } from './log.ts'
 import { diskFiles, type LogFiles } from './log-files.ts'
-import { damaged, listSegments, openSegment, readFrame, type Segment } from './segment.ts'
+import { damaged, FrameScanner, listSegments, openSegment, type Segment } from './segment.ts'
 
 export interface FollowingFileLogOptions {
   readonly folder: string
@@ -143,9 +143,10 @@ class FollowingFileLog implements Log {
     const isFull = segment.number < newest
     const size = await segment.file.size()
     const frames: { readonly at: number; readonly bytes: number; readonly take: () => void }[] = []
+    const scanner = new FrameScanner(segment.file)
     let at = segment.bytes
     while (at < size) {
-      const frame = await readFrame(segment.file, at, size)
+      const frame = await scanner.at(at, size)
       if (frame === null) break
       const { bytes, directory } = frame
       const start = at

@@ -29,6 +29,8 @@ export class Segment {
   readonly file: LogFile
   /** Bytes written and known to be whole frames. */
   bytes = 0
+  /** Bytes of the file, those that hold nothing yet included; kept by whoever writes it. */
+  reserved = 0
   newestMs = 0
   private readonly partitions = new Map<string, PartitionInSegment>()
 
@@ -112,10 +114,11 @@ export interface Scanned {
 /** Reads a segment from its beginning, checks every frame and fills the index. */
 export async function scanSegment(segment: Segment): Promise<Scanned> {
   const size = await segment.file.size()
+  const frames = new FrameScanner(segment.file)
   let durableEnd = 0
   let at = 0
   while (at < size) {
-    const frame = await readFrame(segment.file, at, size)
+    const frame = await frames.at(at, size)
     if (frame === null) break
     durableEnd = Math.max(durableEnd, frame.directory.durableEnd)
     segment.index(at, frame.bytes, frame.directory)
@@ -125,18 +128,50 @@ export async function scanSegment(segment: Segment): Promise<Scanned> {
   return { end: at, size, durableEnd }
 }
 
-export async function readFrame(
-  file: LogFile,
-  at: number,
-  size: number,
-): Promise<{ readonly bytes: number; readonly frame: Buffer; readonly directory: FrameDirectory } | null> {
-  const first = await file.read(Math.min(SCAN_BYTES, size - at), at)
-  const head = readHead(first)
-  if (head === null || head.bytes > size - at) return null
-  const frame = head.bytes <= first.length ? first.subarray(0, head.bytes) : await file.read(head.bytes, at)
-  if (!isIntact(frame, head)) return null
-  const directory = readDirectory(frame)
-  return directory === null ? null : { bytes: head.bytes, frame, directory }
+export interface ScannedFrame {
+  readonly bytes: number
+  readonly frame: Buffer
+  readonly directory: FrameDirectory
+}
+
+/** Reads frames one behind the other, and asks the file for many at once. */
+export class FrameScanner {
+  private readonly file: LogFile
+  private window: Buffer = Buffer.alloc(0)
+  private from = 0
+
+  constructor(file: LogFile) {
+    this.file = file
+  }
+
+  /** The whole frame at this byte of a file of `size` bytes, or null. */
+  async at(at: number, size: number): Promise<ScannedFrame | null> {
+    if (!this.holds(at, FRAME_HEADER_BYTES)) {
+      // A file may be longer than what is in it, and its end is looked at again and again.
+      if (readHead(await this.file.read(FRAME_HEADER_BYTES, at)) === null) return null
+      await this.fill(at, SCAN_BYTES)
+    }
+    const head = readHead(this.take(at, FRAME_HEADER_BYTES))
+    if (head === null || head.bytes > size - at) return null
+    if (!this.holds(at, head.bytes)) await this.fill(at, Math.max(head.bytes, SCAN_BYTES))
+    const frame = this.take(at, head.bytes)
+    if (!isIntact(frame, head)) return null
+    const directory = readDirectory(frame)
+    return directory === null ? null : { bytes: head.bytes, frame, directory }
+  }
+
+  private holds(at: number, length: number): boolean {
+    return at >= this.from && at + length <= this.from + this.window.length
+  }
+
+  private take(at: number, length: number): Buffer {
+    return this.window.subarray(at - this.from, at - this.from + length)
+  }
+
+  private async fill(at: number, length: number): Promise<void> {
+    this.window = await this.file.read(length, at)
+    this.from = at
+  }
 }
 
 /** Whole frames behind damage tell whether the damaged place had been reported durable. */
@@ -145,7 +180,7 @@ async function durableEndBehind(file: LogFile, from: number, size: number): Prom
   for (let start = from + 1; start < size; start += SCAN_BYTES - FRAME_HEADER_BYTES) {
     const bytes = await file.read(Math.min(SCAN_BYTES, size - start), start)
     for (let i = bytes.indexOf('WFR1'); i >= 0; i = bytes.indexOf('WFR1', i + 1)) {
-      const frame = await readFrame(file, start + i, size)
+      const frame = await new FrameScanner(file).at(start + i, size)
       if (frame !== null) durableEnd = Math.max(durableEnd, frame.directory.durableEnd)
     }
   }

@@ -20,7 +20,7 @@ interface Early {
 /** Records of later lines held while an earlier one is not complete; far above what a few lines under way can have. */
 const EARLY_MAX = 200_000
 /** Rows written before the event loop gets a turn: about a millisecond. */
-const ROWS_A_TURN = 512
+const ROWS_A_TURN = 128
 
 /**
  * Records of one topic by the journal line they belong to. Each line's are there once and in order; only where a log makes

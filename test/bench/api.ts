@@ -61,7 +61,7 @@ export async function benchApi(options: ApiBenchOptions): Promise<ApiFigures> {
 
 /** The broker on the same cores; each request is appended to its topic, read back and decided. */
 async function overKafka(options: ApiBenchOptions): Promise<ApiFigures> {
-  return await onKafkaStage(options, [], async (stage) => {
+  return await onKafkaStage({ ...options, isMeasured: true }, [], async (stage) => {
     const config = stage.configOf('service')
     await placeModel(config, dataPaths(config), options.spec)
     const run = stage.run('service')

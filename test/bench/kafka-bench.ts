@@ -24,9 +24,14 @@ export const READY_MS_MAX = 90_000
 /** Model and rules together flag a few in a thousand events of the load, as they would once a desk's budget has set in. */
 export const ALERT_SETTINGS = ['threshold.mode=fixed', 'threshold.fixed.review=0.35', 'threshold.fixed.decline=1']
 
+export interface StageBenchOptions extends KafkaBenchOptions {
+  /** The broker is measured too, so it is compiled as in production. */
+  readonly isMeasured?: boolean
+}
+
 /** A broker with Weir's topics in a folder of its own, gone afterwards, also when the measurement is stopped. */
 export async function onKafkaStage<T>(
-  { config, program }: KafkaBenchOptions,
+  { config, program, isMeasured = false }: StageBenchOptions,
   settings: readonly string[],
   work: (stage: KafkaStage) => Promise<T>,
 ): Promise<T> {
@@ -39,7 +44,7 @@ export async function onKafkaStage<T>(
   const stop = (): never => process.exit(EXIT_INTERRUPTED)
   process.once('exit', remove).once('SIGINT', stop).once('SIGTERM', stop)
   try {
-    const stage = await KafkaStage.open({ config, home: tool, folder, program, settings })
+    const stage = await KafkaStage.open({ config, home: tool, folder, program, settings, isMeasured })
     try {
       return await work(stage)
     } finally {

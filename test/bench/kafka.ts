@@ -111,7 +111,7 @@ const MIB = 1_048_576
 
 /** Events a second from Kafka through the path into Kafka and ClickHouse, all on this machine. */
 export async function benchKafka(options: KafkaOptions): Promise<KafkaFigures> {
-  return await onKafkaStage(options, ALERT_SETTINGS, async (stage) => {
+  return await onKafkaStage({ ...options, isMeasured: true }, ALERT_SETTINGS, async (stage) => {
     const bench = await KafkaBench.start(stage, options)
     try {
       const trials: KafkaTrial[] = []

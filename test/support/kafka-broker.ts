@@ -21,6 +21,8 @@ export interface KafkaOptions {
   /** A further address of the first node for clients, at which a relay stands: they come and go through it. */
   readonly relayPort?: number
   readonly properties?: Readonly<Record<string, string>>
+  /** Compiled as in production, which takes some time at first, rather than soon ready. */
+  readonly isMeasured?: boolean
 }
 
 export interface RunningKafka {
@@ -58,7 +60,7 @@ export async function startKafka(home: KafkaHome, options: KafkaOptions = {}): P
   if (options.user !== undefined) await makeKeys(folder, caFile)
   for (const node of nodes) writeFileSync(node.propertiesFile, brokerProperties(nodes, node, options))
   await formatAll(home, nodes, options.user)
-  const running = await Promise.all(nodes.map((node) => startNode(home, node)))
+  const running = await Promise.all(nodes.map((node) => startNode(home, node, options)))
   const end = async (signal: 'SIGKILL' | 'SIGTERM'): Promise<void> => {
     await Promise.all(running.map((node) => node.end(signal)))
     if (options.folder === undefined) rmSync(folder, { recursive: true, force: true })
@@ -71,7 +73,7 @@ export async function startKafka(home: KafkaHome, options: KafkaOptions = {}): P
     pidOf: (node) => running[node]!.pid,
     kill: (node) => running[node]!.end('SIGKILL'),
     restart: async (node) => {
-      running[node] = await startNode(home, nodes[node]!)
+      running[node] = await startNode(home, nodes[node]!, options)
     },
     close: () => end('SIGKILL'),
     stop: () => end('SIGTERM'),
@@ -116,10 +118,14 @@ interface RunningNode {
 /** A shell stands between: when this process is gone, whatever its end, its pipe closes and the broker is killed. */
 const GUARD = 'java "$@" < /dev/null & pid=$!; echo "pid $pid"; cat > /dev/null; kill -9 $pid 2> /dev/null'
 
-async function startNode(home: KafkaHome, node: KafkaNode): Promise<RunningNode> {
-  const child = spawn('sh', ['-c', GUARD, 'sh', ...jvm(home, 'serve'), 'kafka.Kafka', node.propertiesFile], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  })
+async function startNode(home: KafkaHome, node: KafkaNode, { isMeasured = false }: KafkaOptions): Promise<RunningNode> {
+  const child = spawn(
+    'sh',
+    ['-c', GUARD, 'sh', ...jvm(home, 'serve', isMeasured), 'kafka.Kafka', node.propertiesFile],
+    {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    },
+  )
   // The broker's output ends with it, whoever ended it.
   const ended = new Promise<void>((resolve) => {
     child.on('close', () => resolve())
@@ -159,12 +165,12 @@ async function startNode(home: KafkaHome, node: KafkaNode): Promise<RunningNode>
 }
 
 /** Small, since several run beside the tests. The archive of classes halves the time to start. */
-function jvm(home: KafkaHome, what: 'format' | 'serve'): string[] {
+function jvm(home: KafkaHome, what: 'format' | 'serve', isMeasured = false): string[] {
   const archive =
     what === 'serve' && !existsSync(home.classArchive)
       ? [`-XX:ArchiveClassesAtExit=${home.classArchive}`, '-Xlog:cds=off', '-Xlog:cds+dynamic=off']
       : [`-XX:SharedArchiveFile=${home.classArchive}`, '-Xshare:auto', '-Xlog:cds=off']
-  const small = ['-Xms64m', '-Xmx384m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1']
+  const small = ['-Xms64m', '-Xmx384m', '-XX:+UseSerialGC', ...(isMeasured ? [] : ['-XX:TieredStopAtLevel=1'])]
   return [...small, ...archive, '-cp', home.classPath, `-Dlog4j2.configurationFile=${home.log4j}`]
 }
 

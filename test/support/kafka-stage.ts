@@ -27,6 +27,8 @@ export interface StageOptions {
   readonly program: readonly string[]
   /** For every process, as `--set` takes them. */
   readonly settings: readonly string[]
+  /** See `KafkaOptions`. */
+  readonly isMeasured: boolean
 }
 
 export interface RunOptions {
@@ -77,6 +79,7 @@ export class KafkaStage {
       kafka = await startKafka(options.home, {
         folder: join(folder, 'kafka'),
         relayPort: relay.port,
+        isMeasured: options.isMeasured,
         properties: BROKER_PROPERTIES,
       })
       const base = withSettings(options.config, options.settings)

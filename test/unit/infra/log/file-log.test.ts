@@ -19,6 +19,17 @@ afterEach(() => rm(folder, { recursive: true }))
 const open = (files: LogFiles = diskFiles, segmentBytesMax = 1_000_000): Promise<Log> =>
   openFileLog({ folder, segmentBytesMax, retentionMs: 100, clock: { now: () => nowMs }, files })
 
+const RESERVE_BYTES = 4_000
+const openReserving = (files: LogFiles = diskFiles): Promise<Log> =>
+  openFileLog({
+    folder,
+    segmentBytesMax: 2_000,
+    retentionMs: 100,
+    reserveBytes: RESERVE_BYTES,
+    clock: { now: () => nowMs },
+    files,
+  })
+
 const record = (value: string, topic = 't'): RecordToAppend => ({
   topic,
   partition: 0,
@@ -127,6 +138,46 @@ test('a full disk refuses the append, keeps the log whole and goes on when there
   const again = await open()
   assert.deepEqual(await values(again), ['one', 'three'])
   await again.close()
+})
+
+test('what was reserved and not written is cut off after a crash, at the end of a file, and when the log is closed', async () => {
+  const log = await openReserving()
+  await log.append([record('one')])
+  await log.append([record('two')])
+  const crashed = await readFile(join(folder, FIRST))
+  assert.ok(crashed.length > RESERVE_BYTES)
+  for (let i = 0; i < 40; i++) await log.append([record(`more ${i} ${'x'.repeat(100)}`)])
+  const segments = (await readdir(folder)).sort()
+  assert.ok(segments.length > 2)
+  await log.close()
+  for (const name of segments) {
+    const bytes = await readFile(join(folder, name))
+    assert.notEqual(bytes.at(-1), 0, name)
+  }
+  const again = await openReserving()
+  assert.equal((await values(again)).length, 42)
+  await again.close()
+  for (const name of segments) await rm(join(folder, name))
+  await writeFile(join(folder, FIRST), crashed)
+  const recovered = await openReserving()
+  assert.deepEqual(await values(recovered), ['one', 'two'])
+  assert.deepEqual(await recovered.append([record('three')]), [2])
+  await recovered.close()
+})
+
+test('a disk that has room for the records and not for a reserve takes the records', async () => {
+  const files = failing({
+    write: async (file, bytes, position) => {
+      if (bytes.length < RESERVE_BYTES) return file.write(bytes, position)
+      await file.write(bytes.subarray(0, 1_000), position)
+      throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+    },
+  })
+  const log = await openReserving(files)
+  assert.deepEqual(await log.append([record('one')]), [0])
+  assert.deepEqual(await log.append([record('two')]), [1])
+  assert.deepEqual(await values(log), ['one', 'two'])
+  await log.close()
 })
 
 test('a sync that fails ends the log for good and is never tried again', async () => {

@@ -106,7 +106,7 @@ test('it is for reading only, and what was closed refuses to read', () =>
   }))
 
 function openWriter(folder: string, segmentBytesMax: number): Promise<Log> {
-  return openFileLog({ folder, segmentBytesMax, retentionMs: 1e12, clock: { now: () => 1_000 } })
+  return openFileLog({ folder, segmentBytesMax, retentionMs: 1e12, reserveBytes: 900, clock: { now: () => 1_000 } })
 }
 
 function recordOf(topic: string, value: string): RecordToAppend {

@@ -40,12 +40,10 @@ interface Job {
   readonly failed: (error: unknown) => void
 }
 
-/** A commit whose answer was lost: its first record tells whether it took place. */
-interface OpenOutcome {
-  readonly at: TopicPartition
-  readonly offset: number
-  readonly record: RecordToAppend
-  readonly offsets: readonly number[]
+/** A unit that was written, and where; what was lost of it and written again is elsewhere then. */
+interface Unit {
+  readonly records: readonly RecordToAppend[]
+  readonly offsets: number[]
 }
 
 /** Seen by nobody: its transaction is aborted. */
@@ -56,7 +54,8 @@ const GROUP_RECORDS_MAX = 50_000
 /**
  * Appends units in the order of the calls, those that wait together in one transaction, never two at once. Whatever goes
  * wrong, the bytes are kept until their outcome is known: the writer is thrown away, the next one takes its transactional
- * id over, which ends what the first had begun; then the log itself says whether the commit took place.
+ * id over, which ends what the first had begun; then the log itself says whether the commit took place, and whether the one
+ * before it is still whole.
  */
 export class Appender {
   private readonly deps: AppenderDeps
@@ -65,6 +64,9 @@ export class Appender {
   private working: Promise<void> | null = null
   private producer: KafkaProducer | null = null
   private hadProducer = false
+  /** Committed last: a broker that crashes before the next one is begun may forget part of it. */
+  private last: Unit | null = null
+  private mayBeLost = false
   /** Every append fails with it; a take-over ends it where the reason was that another process is active. */
   private refusal: WeirError | null = null
 
@@ -144,6 +146,7 @@ export class Appender {
   private async takeOver(): Promise<void> {
     this.producer = null
     this.hadProducer = false
+    this.last = null
     await this.insist('taking the log over', async () => {
       this.producer = await this.startProducer()
     })
@@ -166,29 +169,81 @@ export class Appender {
   }
 
   private async deliver(records: readonly RecordToAppend[], plan: TransactionPlan): Promise<readonly number[]> {
-    let open: OpenOutcome | null = null
-    let offsets: readonly number[] = []
+    /** A unit whose commit was not answered. */
+    let open: Unit | null = null
+    let offsets: number[] = []
     const work = async (): Promise<void> => {
       this.producer ??= await this.renewProducer()
       await this.findLeaders(plan)
+      if (this.mayBeLost) {
+        if (this.last !== null) await this.writeAgain(this.last, await this.missingOf(this.last))
+        this.mayBeLost = false
+      }
       if (open !== null) {
-        const isThere = await this.isCommitted(open)
-        this.deps.logger.info({ partition: keyOf(open.at), offset: open.offset, isThere }, 'a commit was looked up')
-        if (isThere) return
+        const missing = await this.missingOf(open)
+        const isThere = missing.length < open.records.length
+        this.deps.logger.info(
+          { partition: keyOf(records[0]!), offset: open.offsets[0], isThere },
+          'a commit was looked up',
+        )
+        if (isThere) {
+          await this.writeAgain(open, missing)
+          return
+        }
         open = null
       }
-      const { signal } = this.stop
-      const isExact = this.deps.producer.isTransactional
-      if (isExact) await this.producer.begin(plan.rounds[0]!, signal)
-      const firstOffsets: number[][] = []
-      for (const round of plan.rounds) firstOffsets.push(await this.producer.write(round))
-      offsets = plan.offsetsOf(firstOffsets)
-      if (!isExact) return
-      open = { at: records[0]!, offset: offsets[0]!, record: records[0]!, offsets }
+      offsets = await this.write(plan)
+      if (!this.deps.producer.isTransactional) return
+      open = { records, offsets }
       await this.producer.commit()
     }
     await this.insist('appending', work, () => this.whatIsMissing(records))
+    if (this.deps.producer.isTransactional) this.last = { records, offsets }
     return offsets
+  }
+
+  /** Writes a transaction, or what stands for one, up to its commit. */
+  private async write(plan: TransactionPlan): Promise<number[]> {
+    const producer = this.producer!
+    if (this.deps.producer.isTransactional) await producer.begin(plan.rounds[0]!, this.stop.signal)
+    const firstOffsets: number[][] = []
+    for (const round of plan.rounds) firstOffsets.push(await producer.write(round))
+    return plan.offsetsOf(firstOffsets)
+  }
+
+  /**
+   * Places of the records that are not there. All of a partition have one fate; partitions may differ: a broker that crashes
+   * between the answer to a commit and its markers was seen (4.x, a single one) to write only some of them when it is back.
+   */
+  private async missingOf({ records, offsets }: Unit): Promise<number[]> {
+    const isThere = new Map<string, boolean>()
+    const missing: number[] = []
+    for (const [place, record] of records.entries()) {
+      const partition = keyOf(record)
+      let there = isThere.get(partition)
+      if (there === undefined) {
+        there = await this.isCommitted(record, offsets[place]!)
+        isThere.set(partition, there)
+      }
+      if (!there) missing.push(place)
+    }
+    return missing
+  }
+
+  /** What a broker lost of a unit that it had committed, in a transaction of its own: nothing of the unit is there twice. */
+  private async writeAgain(unit: Unit, missing: readonly number[]): Promise<void> {
+    if (missing.length === 0) return
+    const { logger, batchBytesMax, producer } = this.deps
+    const plan = await planTransaction(
+      missing.map((place) => unit.records[place]!),
+      batchBytesMax,
+      producer.compression,
+    )
+    logger.warn({ records: missing.length }, 'a broker lost part of what it had confirmed; it is written again')
+    const offsets = await this.write(plan)
+    // Where it is looked for, should this commit not be answered.
+    for (const [i, place] of missing.entries()) unit.offsets[place] = offsets[i]!
+    await this.producer!.commit()
   }
 
   private async findLeaders(plan: TransactionPlan): Promise<void> {
@@ -247,6 +302,7 @@ export class Appender {
     await this.expectOwner()
     const producer = await this.startProducer()
     await this.expectOwner()
+    this.mayBeLost = true
     return producer
   }
 
@@ -269,8 +325,8 @@ export class Appender {
     })
   }
 
-  private async isCommitted({ at, offset, record }: OpenOutcome): Promise<boolean> {
-    const found = await readCommitted(this.deps.connection, at, offset, this.stop.signal)
+  private async isCommitted(record: RecordToAppend, offset: number): Promise<boolean> {
+    const found = await readCommitted(this.deps.connection, record, offset, this.stop.signal)
     return found !== null && isSame(found.key, record.key) && isSame(found.value, record.value)
   }
 

@@ -135,8 +135,14 @@ export class KafkaStage {
    */
   async command(name: string, args: readonly string[]): Promise<unknown> {
     const own = ['--json', '--data', this.configOf(name).dataFolder, ...this.settingsOf(false, [])]
-    const { stdout } = await promisify(execFile)(process.execPath, [...this.options.program, ...args, ...own])
-    return JSON.parse(stdout)
+    try {
+      const { stdout } = await promisify(execFile)(process.execPath, [...this.options.program, ...args, ...own])
+      return JSON.parse(stdout)
+    } catch (error) {
+      throw new Error(`weir ${args.join(' ')}: ${(error as { readonly stdout?: string }).stdout ?? ''}`, {
+        cause: error,
+      })
+    }
   }
 
   /** A log that reads what was committed. */

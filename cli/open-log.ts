@@ -13,6 +13,8 @@ import type { Config } from '#schemas/config.ts'
 
 /** A log that several processes share: one of them decides, the others stand by. */
 export interface SharedLog extends Log {
+  /** What it is kept on does not answer now: that nothing is heard then tells nothing of who writes to it. */
+  readonly isAway: boolean
   /** Ends whatever the owner before was writing, and keeps it from writing more. */
   take(): Promise<void>
   /** Appends input as any producer does; resolves when it is durable. */
@@ -132,6 +134,9 @@ async function openKafkaHome(deps: OpenLogDeps): Promise<LogHome> {
   }
   const shared: SharedLog = {
     ...withSchemas(log, deps),
+    get isAway() {
+      return log.isAway
+    },
     take: () => log.take(),
     appendInput: (records) => input.append(records),
     partitions: (topic) => partitions.get(topic) ?? 1,

@@ -49,6 +49,8 @@ export async function standBy(deps: StandbyDeps, signal: AbortSignal): Promise<b
     },
     betweenLines: deps.betweenLines,
     atEnd: async () => {
+      // Whoever is active is cut off as well, and is the one that knows what it wrote last.
+      if (log.isAway) heardAtMs = now()
       if (isFirst) {
         isFirst = false
         activeOwner ??= follower.owner

@@ -59,6 +59,11 @@ export class Fetcher {
     this.placePatience = new Patience(deps.nowMs)
   }
 
+  /** Some broker does not answer now. */
+  get isAway(): boolean {
+    return this.isStale || this.patience.size > 0
+  }
+
   open(feed: PartitionFeed): void {
     this.feeds.add(feed)
     this.deps.connection.addTopics([feed.topic])

@@ -86,6 +86,8 @@ const TUNING: KafkaLogTuning = {
 }
 
 export interface KafkaLog extends Log {
+  /** Some broker does not answer now. */
+  readonly isAway: boolean
   /** Makes this process the writer: when it resolves, whoever was it before can append no more. */
   take(): Promise<void>
 }
@@ -208,6 +210,10 @@ class KafkaHome implements KafkaLog {
       const ownEnd = this.ownEnds.get(range.topic)?.get(range.partition) ?? 0
       return ownEnd > range.end ? { ...range, end: ownEnd } : range
     })
+  }
+
+  get isAway(): boolean {
+    return this.fetchers.some((fetcher) => fetcher.isAway)
   }
 
   changed(since: number, signal: AbortSignal): Promise<number> {

@@ -13,10 +13,13 @@ export class SharedMemory {
   private lossy: string | null = null
   /** Whether something was lost. */
   hasLost = false
+  /** Answers nobody, as far as they ask. */
+  isAway = false
 
   /** One process's connection. */
   connect(): SharedLog {
     const { log } = this
+    const isAway = (): boolean => this.isAway
     let own = 0
     const append = async (records: readonly RecordToAppend[]): Promise<readonly number[]> => {
       if (own !== this.epoch) throw new WeirError('LOG_FENCED', 'another process writes')
@@ -28,6 +31,9 @@ export class SharedMemory {
       return await log.append(records)
     }
     return {
+      get isAway() {
+        return isAway()
+      },
       settleMs: 0,
       append,
       appendInput: (records) => log.append(records),

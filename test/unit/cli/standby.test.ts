@@ -171,6 +171,30 @@ test('silence is answered by taking over, and the one that was frozen can write 
   await deciding.stop()
 })
 
+test('silence while the log answers nobody does not count, and is waited for anew when it is back', async () => {
+  const memory = new SharedMemory()
+  const active = new Member(memory, 'a')
+  await active.standBy()
+  await active.log.append([termLine(0, 1, 'a')])
+  const second = new Member(memory, 'b')
+  let hasTaken = false
+  const standing = second.standBy(1_000).then((taken) => (hasTaken = taken))
+  while (second.follower.standing.nextLine === 0) await nextTurn()
+  const lookAgain = async (nowMs: number): Promise<void> => {
+    const { prepared } = second
+    second.nowMs = nowMs
+    while (second.prepared === prepared && !hasTaken) await memory.produce(input(`at ${nowMs}`))
+  }
+  memory.isAway = true
+  await lookAgain(5_000)
+  assert.equal(hasTaken, false)
+  memory.isAway = false
+  await lookAgain(5_900)
+  assert.equal(hasTaken, false)
+  second.nowMs = 6_000
+  assert.equal(await standing, true)
+})
+
 test('the same process after a crash does not wait for its own ghost', async () => {
   const memory = new SharedMemory()
   const before = new Member(memory, 'a')

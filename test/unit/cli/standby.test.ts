@@ -177,20 +177,20 @@ test('silence while the log answers nobody does not count, and is waited for ane
   await active.standBy()
   await active.log.append([termLine(0, 1, 'a')])
   const second = new Member(memory, 'b')
-  let hasTaken = false
-  const standing = second.standBy(1_000).then((taken) => (hasTaken = taken))
+  const taking = { isDone: false }
+  const standing = second.standBy(1_000).then((taken) => (taking.isDone = taken))
   while (second.follower.standing.nextLine === 0) await nextTurn()
   const lookAgain = async (nowMs: number): Promise<void> => {
     const { prepared } = second
     second.nowMs = nowMs
-    while (second.prepared === prepared && !hasTaken) await memory.produce(input(`at ${nowMs}`))
+    while (second.prepared === prepared && !taking.isDone) await memory.produce(input(`at ${nowMs}`))
   }
   memory.isAway = true
   await lookAgain(5_000)
-  assert.equal(hasTaken, false)
+  assert.equal(taking.isDone, false)
   memory.isAway = false
   await lookAgain(5_900)
-  assert.equal(hasTaken, false)
+  assert.equal(taking.isDone, false)
   second.nowMs = 6_000
   assert.equal(await standing, true)
 })

@@ -41,8 +41,8 @@ export interface SlabViews {
 
 /**
  * Memory for chunks of any owner, in few large runs: whoever knows slab and word of something reaches it through a view
- * that many share, which stays in the processor's cache. The system backs a slab with real memory only where something was written. Chunks that are given back
- * are used again for others of their size.
+ * that many share, which stays in the processor's cache. The system backs a slab with real memory only where something was
+ * written. Chunks that are given back are used again for others of their size.
  */
 export class Slabs {
   readonly views: SlabViews = { u32: [], f32: [], f64: [] }

@@ -145,7 +145,6 @@ class Columns {
   readonly ruleHits: Uint8Array
   transactionId: string[] = []
   merchantCategory: string[] = []
-  private readonly hash = new Hash64()
 
   constructor(layout: FeatureLayout, capacity: number) {
     this.layout = layout
@@ -181,7 +180,7 @@ class Columns {
     this.current.set(features.current.subarray(row * currentWidth, (row + 1) * currentWidth), at * currentWidth)
     this.eventTimeMs[at] = events.event_time[row]!
     this.amountBase[at] = events.amount_base[row]!
-    this.cardHash[at] = this.hash.ofText(events.text.card_id.at(row)).lo
+    this.cardHash[at] = events.hashLo.card_id[row]!
     this.transactionId.push(events.text.transaction_id.at(row))
     this.merchantCategory.push(events.text.merchant_category.at(row))
   }

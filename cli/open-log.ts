@@ -4,7 +4,7 @@ import type { DataPaths } from '#infra/data-folder.ts'
 import type { KafkaConfig } from '#infra/kafka/client.ts'
 import type { KafkaSasl } from '#infra/kafka/security.ts'
 import { openFileLog } from '#infra/log/file-log.ts'
-import type { Log, RecordToAppend } from '#infra/log/log.ts'
+import type { Log, LogRecord, RecordToAppend, TopicPartition } from '#infra/log/log.ts'
 import type { Logger } from '#infra/logger.ts'
 import type { Metrics } from '#infra/metrics.ts'
 import type { EnsuredSchemas } from '#infra/schema-registry/registry-schemas.ts'
@@ -17,6 +17,11 @@ export interface SharedLog extends Log {
   readonly isAway: boolean
   /** Ends whatever the owner before was writing, and keeps it from writing more. */
   take(): Promise<void>
+  /**
+   * What the owner before wrote to a partition from an offset on and is not there: units that were not committed, or whose
+   * commit the log has forgotten since. In order; good after `take`.
+   */
+  takenBack(from: TopicPartition & { readonly offset: number }): Promise<readonly LogRecord[]>
   /** Appends input as any producer does; resolves when it is durable. */
   appendInput(records: readonly RecordToAppend[]): Promise<unknown>
   /** How many partitions a topic has. */
@@ -101,8 +106,9 @@ async function openKafkaHome(deps: OpenLogDeps): Promise<LogHome> {
     nowMs: () => performance.now(),
   } as const
   const topics = Object.values(config.topics)
-  const journal = { topic: config.topics.journal, partition: 0 }
-  const log = await openKafkaLog({ ...common, topics, transactionalId: role, mode, journal, stillOwner })
+  const { journal, decisions, alerts, deadLetters } = config.topics
+  const marked = [journal, decisions, alerts, deadLetters].map((topic) => ({ topic, partition: 0 }))
+  const log = await openKafkaLog({ ...common, topics, transactionalId: role, mode, marked, stillOwner })
   // Requests are appended to the input as any producer does: without a transaction, and by every process under its own name.
   const inputs = [config.topics.transactions, config.topics.labels]
   const inputId = `${role}-input-${randomUUID()}`
@@ -138,6 +144,7 @@ async function openKafkaHome(deps: OpenLogDeps): Promise<LogHome> {
       return log.isAway
     },
     take: () => log.take(),
+    takenBack: (from) => log.takenBack(from),
     appendInput: (records) => input.append(records),
     partitions: (topic) => partitions.get(topic) ?? 1,
     close,

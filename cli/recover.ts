@@ -46,6 +46,8 @@ export interface FollowOptions {
   readonly onTerm?: (term: number, owner: string | null) => void
   readonly onLine?: () => void
   readonly betweenLines?: (so: Standing) => Promise<void> | void
+  /** The outputs of the last line are known to be there. */
+  readonly isComplete?: boolean
 }
 
 /**
@@ -54,7 +56,7 @@ export interface FollowOptions {
  */
 export class Follower {
   standing: Standing = { nextLine: 0, term: 0, clock: 0 }
-  /** Where outputs follow their line: the last slice, whose outputs may be missing. */
+  /** Where several processes share the log: the last slice, whose outputs may be missing. */
   held: HeldSlice | null = null
   private readonly deps: FollowerDeps
 
@@ -159,7 +161,7 @@ export class Follower {
           await exploration.onSlice(folded)
           positions.set(topics.decisions, 0, exploration.nextOffset ?? positions.of(topics.decisions, 0))
         },
-        isLastHeld: isSentAfterLine(config),
+        isLastHeld: config.log.home === 'kafka' && options.isComplete !== true,
         held: this.held,
         onLine: (so) => {
           this.standing = standingAt(so)

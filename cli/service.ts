@@ -40,8 +40,9 @@ import { type LogHome, openLog } from './open-log.ts'
 import { PathRuntime } from './path-runtime.ts'
 import { Follower, isSentAfterLine, type Standing } from './recover.ts'
 import { createServiceMetrics, type ServiceMetrics } from './service-metrics.ts'
-import { expectOwnTerm, isStillOwner, outputsOf, standBy } from './standby.ts'
+import { expectOwnTerm, isStillOwner, standBy } from './standby.ts'
 import { openStore } from './store.ts'
+import { takeOver } from './take-over.ts'
 
 export interface ServiceOptions {
   readonly command: 'run' | 'demo'
@@ -391,20 +392,30 @@ export class Service {
     const { shared } = this.home
     if (shared === null) return true
     this.state = 'standby'
-    return await standBy(
+    const { follower, runtime, positions } = this
+    const { logger } = this.context
+    const { topics, kafka, path } = this.config
+    const signal = AbortSignal.any([this.stop.signal, stop])
+    const betweenLines = (): Promise<void> | void => this.checkpoints.step(() => follower.standing)
+    const isTime = await standBy(
       {
         log: shared,
-        follower: this.follower,
-        logger: this.context.logger,
+        follower,
+        logger,
         owner: this.owner,
-        takeoverAfterMs: this.config.kafka.takeoverAfterMs,
+        takeoverAfterMs: kafka.takeoverAfterMs,
         random: Math.random,
         now: () => performance.now(),
         prepare: () => this.prepare(),
-        betweenLines: () => this.checkpoints.step(() => this.follower.standing),
+        betweenLines,
       },
-      AbortSignal.any([this.stop.signal, stop]),
+      signal,
     )
+    if (!isTime) return false
+    logger.info('taking over')
+    const { aheadMs } = path.guard
+    await takeOver({ log: shared, topics, follower, runtime, positions, logger, aheadMs, betweenLines }, signal)
+    return !signal.aborted
   }
 
   /** Loading a model takes longer than the rest of a take-over. One that does not load yet may when its time has come. */
@@ -421,8 +432,6 @@ export class Service {
     const journal = { topic: this.config.topics.journal, from: this.termFromOffset }
     const own = { line: this.follower.standing.nextLine, term: this.engine.term, owner: this.owner }
     await expectOwnTerm(this.log, this.runtime.codec, journal, own)
-    const { held } = this.follower
-    if (held !== null) await this.engine.appendOutputs(await outputsOf(this.runtime.path, held))
   }
 
   private isOwner(): Promise<boolean> {

@@ -1,7 +1,5 @@
-import type { Log, RecordToAppend } from '#infra/log/log.ts'
+import type { Log } from '#infra/log/log.ts'
 import type { Logger } from '#infra/logger.ts'
-import type { Path } from '#pipeline/assemble.ts'
-import type { HeldSlice } from '#pipeline/follow.ts'
 import type { Codec } from '#schemas/codec.ts'
 import { WeirError } from '#schemas/errors.ts'
 import type { SharedLog } from './open-log.ts'
@@ -25,10 +23,7 @@ export interface StandbyDeps {
 /** Longest wait before the silence is looked at again. */
 const LOOK_MS_MAX = 250
 
-/**
- * Follows the active process until it falls silent or gives its term up, then takes over: fences it, and reads what it
- * had committed until then. False when the signal came first.
- */
+/** Follows the active process until it falls silent or gives its term up. False when the signal came first. */
 export async function standBy(deps: StandbyDeps, signal: AbortSignal): Promise<boolean> {
   const { log, follower, logger, owner, takeoverAfterMs, random, now } = deps
   const patienceMs = takeoverAfterMs * (1 + 0.2 * random())
@@ -65,11 +60,6 @@ export async function standBy(deps: StandbyDeps, signal: AbortSignal): Promise<b
       return true
     },
   })
-  if (signal.aborted) return false
-  logger.info('taking over')
-  await log.take()
-  // What was committed before the fence: after it, nobody but this process writes.
-  await follower.follow({ signal, betweenLines: deps.betweenLines })
   return !signal.aborted
 }
 
@@ -124,15 +114,6 @@ export async function expectOwnTerm(
   } finally {
     reader.close()
   }
-}
-
-/**
- * Decisions, alerts and dead letters of the last line, which its owner may not have come to send: from the same input,
- * model and rules, so the same bytes. The state has folded the line already.
- */
-export async function outputsOf(path: Path, { slice, line }: HeldSlice): Promise<readonly RecordToAppend[]> {
-  const explained = await path.explain(path.decide(await path.score(slice)))
-  return path.commit(explained, line.term).records.slice(0, -1)
 }
 
 const READ_ROWS = 1_024

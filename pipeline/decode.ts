@@ -5,7 +5,7 @@ import { parseLabel, parseTransaction } from '#schemas/json-input.ts'
 import { baseFactors, type RateTable } from '#schemas/rates.ts'
 import { TransactionReader } from '#schemas/transaction-reader.ts'
 import { FRAME_BYTES } from '#schemas/wire-type.ts'
-import { type GuardLimits, guardLabel, guardTransaction } from './guard.ts'
+import { type GuardLimits, guardLabel, guardTransaction, timeOutOfRange } from './guard.ts'
 import {
   ACCEPTED,
   type Decoded,
@@ -31,6 +31,12 @@ export interface Decode extends Stage<Received, Decoded> {
   setRates(rates: RateTable): void
   /** Following a journal: what it accepted is accepted, the guard is not asked again. */
   setTrusting(trusting: boolean): void
+  /**
+   * Finds again why rows were rejected of which a journal says only that they were.
+   *
+   * @param notAfterMs latest time that an event could have then, epoch milliseconds
+   */
+  findReasons(slice: SliceBuffers, notAfterMs: number): void
 }
 
 /** Bytes to columns. What cannot be read, or makes no sense, is rejected with a reason and the stream goes on. */
@@ -45,13 +51,17 @@ export function createDecode(deps: DecodeDeps): Decode {
     slice.events.count = slice.count
     for (let row = 0; row < slice.count; row++) {
       if (slice.outcome[row] !== ACCEPTED) continue
-      const value = slice.value[row]!
-      const rejection = sizeProblem(value) ?? decodeRow(slice, row, value, notAfterMs)
+      const rejection = rejectionOf(slice, row, notAfterMs)
       slice.rejection[row] = rejection
       if (rejection !== null) slice.outcome[row] = REJECTED
     }
     if (slice.clockFollowsEvents) slice.clock = latest(slice)
     return reached(slice)
+  }
+
+  function rejectionOf(slice: SliceBuffers, row: number, notAfterMs: number): Rejection | null {
+    const value = slice.value[row]!
+    return sizeProblem(value) ?? decodeRow(slice, row, value, notAfterMs)
   }
 
   function sizeProblem(value: Buffer | null): Rejection | null {
@@ -112,6 +122,13 @@ export function createDecode(deps: DecodeDeps): Decode {
     },
     setTrusting(value: boolean): void {
       trusting = value
+    },
+    findReasons(slice: SliceBuffers, notAfterMs: number): void {
+      for (let row = 0; row < slice.count; row++) {
+        if (slice.outcome[row] !== REJECTED) continue
+        // Nothing but time runs on meanwhile.
+        slice.rejection[row] = rejectionOf(slice, row, notAfterMs) ?? timeOutOfRange('event_time')
+      }
     },
   })
 }

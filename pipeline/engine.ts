@@ -273,27 +273,12 @@ export class Engine {
     // The line stands last in its unit.
     const line = records.slice(-1)
     this.advance(line, await log.append(line))
-    await this.appendOutputs(records.slice(0, -1))
+    const outputs = records.slice(0, -1)
+    this.advance(outputs, await log.append(outputs))
   }
 
-  /** Outputs of a line that is durable. */
-  async appendOutputs(records: readonly RecordToAppend[]): Promise<void> {
-    if (records.length > 0) this.advance(records, await this.deps.log.append(records))
-  }
-
-  /** Where journal, alerts and decisions go on: a checkpoint says so, since lines are not offsets everywhere. */
   private advance(records: readonly RecordToAppend[], offsets: readonly number[]): void {
-    const { topics, positions } = this.deps
-    let seen = ''
-    for (let i = records.length - 1; i >= 0; i--) {
-      const { topic } = records[i]!
-      if (topic === seen) continue
-      seen = topic
-      if (topic !== topics.journal && topic !== topics.alerts && topic !== topics.decisions) continue
-      positions.set(topic, 0, offsets[i]! + 1)
-      // Line and alerts stand behind the decisions.
-      if (topic === topics.decisions) return
-    }
+    this.deps.positions.advanceOver(this.deps.topics, records, offsets)
   }
 
   private collectWaiters(slice: SliceBuffers): { readonly waiter: Waiter; readonly row: number }[] {

@@ -25,14 +25,14 @@ export interface FollowDeps {
   readonly toLine?: number
   readonly onControl: (control: Control, line: JournalLine) => void | Promise<void>
   /**
-   * Sees each slice after it was folded; its buffers are reused. Where outputs follow their line instead of becoming
-   * visible with it (`isLastHeld`), only when the next line is there: then those of this one are complete.
+   * Sees each slice after it was folded; its buffers are reused. Where outputs may be missing though their line is there
+   * (`isLastHeld`), only when the next line is there too: then those of this one are complete.
    */
   readonly onSlice?: (slice: Featurized, line: JournalLine) => void | Promise<void>
   readonly onProgress?: (line: number, events: number) => void
   /** The last slice is not shown to `onSlice` but given back. */
   readonly isLastHeld?: boolean
-  /** One that was given back before: it is shown as soon as there is a line behind it. */
+  /** One that was given back before: it is shown as soon as there is a line behind it, or this one is not to be held. */
   readonly held?: HeldSlice | null
   readonly onLine?: (so: Followed) => void
   /** Between two lines, when nothing is half done. */
@@ -88,7 +88,7 @@ export async function follow(deps: FollowDeps): Promise<Followed> {
       for (const record of records) {
         const line = codec.journalLine.decode(record.value!)
         if (line.line === deps.toLine || signal.aborted) return { ...followed, held }
-        if (isVoid(line, followed.nextLine)) continue
+        if (isVoid(line, followed.nextLine) || (followed === start && isAgain(line, followed.nextLine))) continue
         expectLine(line, followed.nextLine)
         if (held !== null) await deps.onSlice?.(held.slice, held.line)
         held = null
@@ -115,6 +115,10 @@ export async function follow(deps: FollowDeps): Promise<Followed> {
         deps.onProgress?.(line.line, followed.events)
         deps.onLine?.({ ...followed, held })
       }
+    }
+    if (held !== null && deps.isLastHeld !== true && !signal.aborted) {
+      await deps.onSlice?.(held.slice, held.line)
+      held = null
     }
     return { ...followed, held }
   } finally {
@@ -148,6 +152,11 @@ async function fillFromLine(
     }
   }
   return reached(slice)
+}
+
+/** The last line of a checkpoint, written a second time: a broker had confirmed it and forgot it. */
+function isAgain(line: JournalLine, expected: number): boolean {
+  return line.line === expected - 1
 }
 
 function expectLine(line: JournalLine, expected: number): void {

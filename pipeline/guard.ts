@@ -82,7 +82,7 @@ function idTooLong(field: string, limits: GuardLimits): Rejection {
   return { reason: 'ID_TOO_LONG', field, detail: `${field} is longer than ${limits.idBytesMax} bytes` }
 }
 
-function timeOutOfRange(field: string): Rejection {
+export function timeOutOfRange(field: string): Rejection {
   return {
     reason: 'TIME_OUT_OF_RANGE',
     field,

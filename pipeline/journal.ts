@@ -1,5 +1,7 @@
 import type { JournalLine, Piece } from '#schemas/journal.ts'
+import type { RecordToAppend } from './ports.ts'
 import { REJECTED, REPEATED, type SliceBuffers } from './slice.ts'
+import type { Topics } from './topics.ts'
 
 /** What a slice took from the input, as its journal line says it: one piece per run of neighbouring offsets. */
 export function piecesOf(slice: SliceBuffers): Piece[] {
@@ -52,6 +54,23 @@ export class Positions {
 
   advance(pieces: readonly Piece[]): void {
     for (const { topic, partition, last } of pieces) this.set(topic, partition, last + 1)
+  }
+
+  /**
+   * Where journal, alerts and decisions go on behind a unit that was appended: a checkpoint says so, since lines are not
+   * offsets everywhere.
+   */
+  advanceOver(topics: Topics, records: readonly RecordToAppend[], offsets: readonly number[]): void {
+    let seen = ''
+    for (let i = records.length - 1; i >= 0; i--) {
+      const { topic } = records[i]!
+      if (topic === seen) continue
+      seen = topic
+      if (topic !== topics.journal && topic !== topics.alerts && topic !== topics.decisions) continue
+      this.set(topic, 0, offsets[i]! + 1)
+      // Line and alerts stand behind the decisions.
+      if (topic === topics.decisions) return
+    }
   }
 
   set(topic: string, partition: number, offset: number): void {

@@ -15,12 +15,10 @@ export interface AppenderDeps {
   readonly producer: ProducerOptions
   /** Largest batch sent; a topic's max.message.bytes is 1 MiB unless set otherwise. */
   readonly batchBytesMax: number
-  /**
-   * Partition whose end a new writer makes sure of, so that who it may replace is read to the last record; null: none.
-   */
-  readonly marked: TopicPartition | null
-  /** Everything that was written to the marked partition before the writer of now lies below this offset. */
-  readonly onMarked: (end: number) => void
+  /** Partitions whose ends a new writer makes sure of, so that who it may replace is read to the last record. */
+  readonly marked: readonly TopicPartition[]
+  /** Everything that was written to a marked partition before the writer of now lies below this offset. */
+  readonly onMarked: (partition: TopicPartition, end: number) => void
   /** Whether this process may write on, as far as it can learn; asked before and after a writer is made anew. */
   readonly stillOwner: () => Promise<boolean>
   /** A topic or partition that brokers do not know for so long is gone. */
@@ -47,7 +45,7 @@ interface Unit {
 }
 
 /** Seen by nobody: its transaction is aborted. */
-const MARK = Buffer.from('mark')
+export const MARK = Buffer.from('mark')
 const GROUP_BYTES_MAX = 8_388_608
 const GROUP_RECORDS_MAX = 50_000
 
@@ -64,6 +62,8 @@ export class Appender {
   private working: Promise<void> | null = null
   private producer: KafkaProducer | null = null
   private hadProducer = false
+  /** Connections lost before the producer was there. */
+  private losses = 0
   /** Committed last: a broker that crashes before the next one is begun may forget part of it. */
   private last: Unit | null = null
   private mayBeLost = false
@@ -72,6 +72,7 @@ export class Appender {
 
   constructor(deps: AppenderDeps) {
     this.deps = deps
+    deps.connection.addTopics(deps.marked.map(({ topic }) => topic))
   }
 
   append(records: readonly RecordToAppend[]): Promise<readonly number[]> {
@@ -147,9 +148,13 @@ export class Appender {
     this.producer = null
     this.hadProducer = false
     this.last = null
-    await this.insist('taking the log over', async () => {
-      this.producer = await this.startProducer()
-    })
+    await this.insist(
+      'taking the log over',
+      async () => {
+        this.producer = await this.startProducer()
+      },
+      () => this.whatIsMissing(this.deps.marked),
+    )
     this.hadProducer = true
     this.refusal = null
   }
@@ -173,6 +178,7 @@ export class Appender {
     let open: Unit | null = null
     let offsets: number[] = []
     const work = async (): Promise<void> => {
+      if (this.hasLostBroker()) this.producer = null
       this.producer ??= await this.renewProducer()
       await this.findLeaders(plan)
       if (this.mayBeLost) {
@@ -310,11 +316,22 @@ export class Appender {
     const { connection, producer: options, clockMs, marked, onMarked, batchBytesMax } = this.deps
     const { signal } = this.stop
     const producer = await KafkaProducer.start(connection, options, clockMs, signal)
-    if (marked === null) return producer
-    const plan = await planTransaction([{ ...marked, key: null, value: MARK }], batchBytesMax, 'none')
-    await this.findLeaders(plan)
-    onMarked((await producer.mark(plan.rounds[0]![0]!, signal)) + 1)
+    if (marked.length > 0) {
+      const records = marked.map((partition) => ({ ...partition, key: null, value: MARK }))
+      const plan = await planTransaction(records, batchBytesMax, 'none')
+      await this.findLeaders(plan)
+      const batches = plan.rounds[0]!
+      const offsets = await producer.mark(batches, signal)
+      for (const [i, batch] of batches.entries()) onMarked(batch, offsets[i]! + 1)
+    }
+    this.losses = connection.losses
     return producer
+  }
+
+  /** A broker that crashed and is back goes on with this writer as if nothing had been, whatever it forgot. */
+  private hasLostBroker(): boolean {
+    const { producer, connection } = this.deps
+    return producer.isTransactional && connection.losses !== this.losses
   }
 
   private async expectOwner(): Promise<void> {
@@ -330,7 +347,7 @@ export class Appender {
     return found !== null && isSame(found.key, record.key) && isSame(found.value, record.value)
   }
 
-  private whatIsMissing(records: readonly RecordToAppend[]): WeirError | undefined {
+  private whatIsMissing(records: readonly TopicPartition[]): WeirError | undefined {
     const { connection } = this.deps
     const record = records.find(({ topic, partition }) => partition >= connection.partitionCount(topic))
     if (record === undefined) return undefined

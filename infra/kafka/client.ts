@@ -53,7 +53,11 @@ export async function createKafkaClient(deps: KafkaClientDeps): Promise<KafkaCli
   }
   return {
     config,
-    createConnection: (topics) => new KafkaConnection(createCluster(options), topics),
+    createConnection: (topics) => {
+      let losses = 0
+      const socketFactory = createSocketFactory(connect, () => losses++)
+      return new KafkaConnection(createCluster({ ...options, socketFactory }), topics, () => losses)
+    },
     createAdmin: () => adminOf(options, ssl, sasl),
   }
 }

@@ -1,6 +1,6 @@
 import type { LogRecord, TopicPartition } from '#infra/log/log.ts'
 import { type KafkaConnection, keyOf, offsetIn } from './connection.ts'
-import { fetchRecords } from './fetch-protocol.ts'
+import { type FetchedPartition, fetchRecords } from './fetch-protocol.ts'
 import { CODE, KafkaError, positionGone } from './kafka-errors.ts'
 import { readBatches, takeRecords } from './record-batch.ts'
 
@@ -24,15 +24,7 @@ export async function readCommitted(
 ): Promise<LogRecord | null> {
   for (let shortTries = 0; ; ) {
     signal.throwIfAborted()
-    await connection.refresh()
-    const node = connection.leaderOf(of)
-    if (node === null) throw new KafkaError(CODE.unknownTopicOrPartition, `reading ${keyOf(of)}`)
-    const [answer] = await fetchRecords(
-      await connection.node(node),
-      [{ topic: of.topic, partition: of.partition, offset, bytesMax: BYTES_MAX }],
-      { maxWaitMs: WAIT_MS, bytesMax: BYTES_MAX },
-    )
-    if (answer === undefined) throw new Error(`no answer for ${keyOf(of)}`)
+    const answer = await fetchOnce(connection, of, offset)
     if (answer.errorCode === CODE.offsetOutOfRange) {
       const [start] = await connection.listOffsets([of], 'start')
       if (start !== undefined && offset < offsetIn(start))
@@ -50,4 +42,41 @@ export async function readCommitted(
     if (next > offset || answer.stableEnd > offset) return null
     if (answer.highWatermark <= offset && ++shortTries >= SHORT_TRIES_MAX) return null
   }
+}
+
+/**
+ * Records of aborted transactions between two offsets, in order. Nothing below `end` may be undecided any more.
+ *
+ * @throws when a broker does not answer, or retention has passed `from`
+ */
+export async function readTakenBack(
+  connection: KafkaConnection,
+  of: TopicPartition,
+  from: number,
+  end: number,
+  signal: AbortSignal,
+): Promise<LogRecord[]> {
+  const records: LogRecord[] = []
+  for (let at = from; at < end; ) {
+    signal.throwIfAborted()
+    const answer = await fetchOnce(connection, of, at)
+    if (answer.errorCode !== CODE.none) throw new KafkaError(answer.errorCode, `reading ${keyOf(of)}`)
+    const { batches, next } = await readBatches(answer.records, at, answer.aborted, keyOf(of), 'taken back')
+    for (const batch of batches) takeRecords(batch, from, batch.left, of.topic, of.partition, records)
+    at = next
+  }
+  return records
+}
+
+async function fetchOnce(connection: KafkaConnection, of: TopicPartition, offset: number): Promise<FetchedPartition> {
+  await connection.refresh()
+  const node = connection.leaderOf(of)
+  if (node === null) throw new KafkaError(CODE.unknownTopicOrPartition, `reading ${keyOf(of)}`)
+  const [answer] = await fetchRecords(
+    await connection.node(node),
+    [{ topic: of.topic, partition: of.partition, offset, bytesMax: BYTES_MAX }],
+    { maxWaitMs: WAIT_MS, bytesMax: BYTES_MAX },
+  )
+  if (answer === undefined) throw new Error(`no answer for ${keyOf(of)}`)
+  return answer
 }

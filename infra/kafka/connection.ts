@@ -21,11 +21,18 @@ export const keyOf = ({ topic, partition }: TopicPartition): string => `${topic}
  */
 export class KafkaConnection {
   private readonly cluster: RawCluster
+  private readonly countLosses: () => number
   private isClosed = false
 
-  constructor(cluster: RawCluster, topics: Iterable<string>) {
+  constructor(cluster: RawCluster, topics: Iterable<string>, countLosses: () => number) {
     this.cluster = cluster
+    this.countLosses = countLosses
     this.addTopics(topics)
+  }
+
+  /** How many connections were there and are gone: with more than before, a broker may have crashed in between. */
+  get losses(): number {
+    return this.countLosses()
   }
 
   /** Adds topics to those whose metadata is asked for at the next refresh. */

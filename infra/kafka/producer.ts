@@ -124,14 +124,15 @@ export class KafkaProducer {
   }
 
   /**
-   * Writes a batch that nobody will see and gives its offset: whatever others wrote to the partition before they were
-   * fenced lies below it. A stable end does not tell as much: a broker that was just started may not know its own yet.
+   * Writes batches that nobody will see, one a partition, and gives their offsets: whatever others wrote to a partition
+   * before they were fenced lies below, and its fate is settled. A stable end does not tell as much: a broker that was just
+   * started may not know its own yet.
    */
-  async mark(batch: PackedBatch, signal: AbortSignal): Promise<number> {
-    await this.begin([batch], signal)
-    const [offset] = await this.write([batch], true)
+  async mark(batches: readonly PackedBatch[], signal: AbortSignal): Promise<number[]> {
+    await this.begin(batches, signal)
+    const offsets = await this.write(batches, true)
     await this.abort()
-    return offset!
+    return offsets
   }
 
   /** Makes everything since `begin` visible. An error leaves open whether it was: see whether a record is there. */

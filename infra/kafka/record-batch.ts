@@ -37,7 +37,10 @@ export interface AbortedTransaction {
   readonly firstOffset: number
 }
 
-/** One batch of visible records, taken out one by one. */
+/** What became of a batch. */
+type Fate = 'visible' | 'taken back' | 'marker'
+
+/** One batch of records, taken out one by one. */
 export interface OpenBatch {
   readonly bytes: Buffer
   readonly baseOffset: number
@@ -58,6 +61,7 @@ export interface BatchesRead {
  * stops at a batch that was cut off by the request's size.
  *
  * @param aborted those among these records, in any order
+ * @param wanted 'taken back': only what belongs to aborted transactions
  * @throws WeirError LOG_DAMAGED when a checksum is wrong or a batch cannot be unpacked
  * @throws WeirError LOG_UNREADABLE when a batch has a format or a compression that is not known here
  */
@@ -66,6 +70,7 @@ export async function readBatches(
   from: number,
   aborted: readonly AbortedTransaction[],
   where: string,
+  wanted: Exclude<Fate, 'marker'> = 'visible',
 ): Promise<BatchesRead> {
   const batches: OpenBatch[] = []
   const filter = new AbortedFilter(aborted)
@@ -79,7 +84,7 @@ export async function readBatches(
     const place = `${where} offset ${baseOffset}`
     checkBatch(batch, place)
     const lastOffset = baseOffset + batch.readInt32BE(BATCH.lastOffsetDelta)
-    if (filter.isVisible(batch, lastOffset) && lastOffset >= from) {
+    if (filter.fateOf(batch, lastOffset) === wanted && lastOffset >= from) {
       batches.push({
         bytes: await unpack(batch, place),
         baseOffset,
@@ -153,7 +158,7 @@ class AbortedFilter {
     this.waiting = [...aborted].sort((a, b) => b.firstOffset - a.firstOffset)
   }
 
-  isVisible(batch: Buffer, lastOffset: number): boolean {
+  fateOf(batch: Buffer, lastOffset: number): Fate {
     while (this.waiting.length > 0 && this.waiting.at(-1)!.firstOffset <= lastOffset) {
       this.under.add(this.waiting.pop()!.producerId)
     }
@@ -161,9 +166,9 @@ class AbortedFilter {
     const producerId = readLong(batch, BATCH.producerId)
     if ((attributes & CONTROL) !== 0) {
       if (markerOf(batch) === ABORT_MARKER) this.under.delete(producerId)
-      return false
+      return 'marker'
     }
-    return (attributes & TRANSACTIONAL) === 0 || !this.under.has(producerId)
+    return (attributes & TRANSACTIONAL) !== 0 && this.under.has(producerId) ? 'taken back' : 'visible'
   }
 }
 

@@ -12,8 +12,10 @@ const KEEP_ALIVE_MS = 30_000
  * Sockets for kafkajs. It listens to the end and the errors of a socket that it has given up and takes them for those of
  * the one that followed: a late FIN of the old connection fails the requests of the new one, and a connection attempt
  * that timed out lives on. So a socket that kafkajs ends is cut off from it first.
+ *
+ * @param onLost told of every connection that was there and is gone, whoever ended it
  */
-export function createSocketFactory(connect: ConnectSocket) {
+export function createSocketFactory(connect: ConnectSocket, onLost: () => void = () => {}) {
   return function openSocket(options: {
     readonly host: string
     readonly port: number
@@ -24,6 +26,7 @@ export function createSocketFactory(connect: ConnectSocket) {
     const plain = connect(host, port)
     plain.setNoDelay(true)
     plain.setKeepAlive(true, KEEP_ALIVE_MS)
+    plain.once('connect', () => tellOnce(plain, onLost))
     if (ssl === null) {
       plain.once('connect', onConnect)
       return endingForGood(plain)
@@ -32,6 +35,17 @@ export function createSocketFactory(connect: ConnectSocket) {
     plain.once('error', (error) => secure.destroy(error))
     return endingForGood(secure)
   }
+}
+
+/** Its end comes a moment before it is closed, and requests may be made in between. */
+function tellOnce(socket: Socket, onLost: () => void): void {
+  let isLost = false
+  const lose = (): void => {
+    if (!isLost) onLost()
+    isLost = true
+  }
+  socket.once('end', lose)
+  socket.once('close', lose)
 }
 
 /**

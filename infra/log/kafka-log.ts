@@ -1,10 +1,11 @@
 import type { Clock } from '#infra/clock.ts'
-import { Appender } from '#infra/kafka/appender.ts'
+import { Appender, MARK } from '#infra/kafka/appender.ts'
 import type { KafkaClient } from '#infra/kafka/client.ts'
 import type { WrittenCompression } from '#infra/kafka/compression.ts'
 import type { KafkaConnection } from '#infra/kafka/connection.ts'
+import { readTakenBack } from '#infra/kafka/committed-read.ts'
 import { Fetcher, type FetchLimits } from '#infra/kafka/fetcher.ts'
-import { reasonOf, refusedConnection } from '#infra/kafka/kafka-errors.ts'
+import { lastingError, reasonOf, refusedConnection } from '#infra/kafka/kafka-errors.ts'
 import { KafkaReader } from '#infra/kafka/kafka-reader.ts'
 import { PartitionFeed } from '#infra/kafka/partition-feed.ts'
 import { Patience } from '#infra/kafka/patience.ts'
@@ -14,7 +15,7 @@ import type { Logger } from '#infra/logger.ts'
 import type { Metrics } from '#infra/metrics.ts'
 import { WeirError } from '#schemas/errors.ts'
 import { ChangeSignal } from './change-signal.ts'
-import type { Log, LogReader, PartitionRange, RecordToAppend, TopicPartition } from './log.ts'
+import type { Log, LogReader, LogRecord, PartitionRange, RecordToAppend, TopicPartition } from './log.ts'
 
 export interface KafkaLogOptions {
   readonly client: KafkaClient
@@ -34,10 +35,10 @@ export interface KafkaLogOptions {
   /** A process that stops in the middle of a transaction holds readers up for at most this long. */
   readonly transactionTimeoutMs: number
   /**
-   * Whose records tell who writes: after `take`, and before `stillOwner` is asked a second time, a reader of this
-   * partition does not come to its end before everything that others had written there. Absent: there is no such one.
+   * What tells who writes, and how far it came: after `take`, and before `stillOwner` is asked a second time, a reader of
+   * one of these partitions does not come to its end before everything that others had written there. Absent: none.
    */
-  readonly journal?: TopicPartition
+  readonly marked?: readonly TopicPartition[]
   /**
    * Whether no other process is known to have become active. Asked when a writer has to be made anew, before and after;
    * with false every append fails with LOG_FENCED until `take`. Absent: always true.
@@ -90,6 +91,11 @@ export interface KafkaLog extends Log {
   readonly isAway: boolean
   /** Makes this process the writer: when it resolves, whoever was it before can append no more. */
   take(): Promise<void>
+  /**
+   * What was written to a marked partition from an offset on and is not there, in order: of aborted transactions, and of
+   * those that a broker confirmed and forgot. Good after `take`.
+   */
+  takenBack(from: TopicPartition & { readonly offset: number }): Promise<readonly LogRecord[]>
 }
 
 /**
@@ -153,8 +159,8 @@ class KafkaHome implements KafkaLog {
       metrics,
       clockMs: () => options.clock.now(),
       nowMs: options.nowMs,
-      marked: options.journal ?? null,
-      onMarked: (end) => this.noteEnd(options.journal!, end),
+      marked: options.marked ?? [],
+      onMarked: (partition, end) => this.noteEnd(partition, end),
       onAppended: (records, offsets) => this.noteAppended(records, offsets),
     })
     this.watchdog = new Watchdog({
@@ -175,6 +181,27 @@ class KafkaHome implements KafkaLog {
 
   take(): Promise<void> {
     return this.appender.take()
+  }
+
+  async takenBack(from: TopicPartition & { readonly offset: number }): Promise<readonly LogRecord[]> {
+    const { logger, nowMs } = this.options
+    const { signal } = this.stop
+    const end = this.ownEnds.get(from.topic)?.get(from.partition) ?? 0
+    this.asking.addTopics([from.topic])
+    const patience = new Patience(nowMs)
+    for (;;) {
+      try {
+        const records = await readTakenBack(this.asking, from, from.offset, end, signal)
+        return records.filter(({ value }) => value === null || !value.equals(MARK))
+      } catch (error) {
+        signal.throwIfAborted()
+        const lasting = lastingError(error, from.topic)
+        if (lasting !== null) throw lasting
+        if (patience.isWorthTelling())
+          logger.warn({ reason: reasonOf(error) }, 'the end of the log cannot be read; trying on')
+      }
+      await patience.wait(signal)
+    }
   }
 
   reader(from: TopicPartition & { readonly offset: number }): LogReader {

@@ -15,6 +15,7 @@ import { Positions } from '#pipeline/journal.ts'
 import { ACCEPTED, SliceBuffers } from '#pipeline/slice.ts'
 import type { Config } from '#schemas/config.ts'
 import { type Decision, isFlagged } from '#schemas/decision.ts'
+import { messageOf } from '#schemas/errors.ts'
 import { LABEL } from '#schemas/event-columns.ts'
 import type { KafkaStage } from '#test/support/kafka-stage.ts'
 import { loadId } from './kafka-load-order.ts'
@@ -172,8 +173,12 @@ async function checkReplay(
   }
   const stateHash = runtime.memory.hash()
   for (const source of ['log', 'clickhouse']) {
-    const replayed = (await stage.command(survivor, ['replay', '--hash', '--from', source])) as ReplayDocument
     const name = `weir replay --from ${source}`
+    const replayed = await stage.command(survivor, ['replay', '--hash', '--from', source]).then(
+      (document) => document as ReplayDocument,
+      (error: unknown) => void problems.push(`${name}: ${messageOf(error)}`),
+    )
+    if (replayed === undefined) continue
     if (replayed.stateHash !== stateHash) problems.push(`${name} gives the state ${replayed.stateHash}`)
     if (replayed.decisions !== decisions.length) problems.push(`${name} gives ${replayed.decisions} decisions`)
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { before, describe, test } from 'node:test'
+import { describe, test } from 'node:test'
 import { defaultConfig } from '#schemas/config.ts'
 import { benchChaos, type ChaosFigures } from '#test/bench/kafka-chaos.ts'
 import { prepareKafka } from '#test/support/kafka-home.ts'
@@ -15,7 +15,7 @@ const RATE = 300
 describe('processes and broker, killed at random moments under load', { skip: skipWithout(home) }, () => {
   let figures: ChaosFigures
 
-  before(async () => {
+  test('the run comes to its end', async () => {
     assert.ok(existsSync(WEIR), 'build first: npm run build')
     const config = defaultConfig(tmpdir())
     const lean = { ...config, path: { ...config.path, spec: 'lean' as const } }

@@ -8,6 +8,7 @@ import { type RunningKafka, startKafka } from '#test/support/kafka-broker.ts'
 import { Cable, type Fate, REQUEST } from '#test/support/kafka-cable.ts'
 import { adminOf, kafkaClientOf, openLog, planOf } from '#test/support/kafka-client.ts'
 import { prepareKafka } from '#test/support/kafka-home.ts'
+import { commitOnlyIn } from '#test/support/kafka-markers.ts'
 import { skipWithout } from '#test/support/optional-tool.ts'
 
 const home = await prepareKafka()
@@ -77,6 +78,60 @@ describe('appending to Kafka', { skip: skipWithout(home) }, () => {
     await lost
     assert.deepEqual(await valuesOf(next, topic), ['before', 'after'])
     await Promise.all([frozen.close(), next.close()])
+  })
+
+  describe('a commit that was confirmed and then forgotten in one of its partitions', () => {
+    const openMarked = async (transactionalId: string, topics: readonly string[], of = client): Promise<KafkaLog> =>
+      openLog(of, { transactionalId, marked: topics.map((topic) => ({ topic, partition: 0 })) })
+
+    async function forget(which: 'journal' | 'decisions') {
+      const topics = { journal: await makeTopic(), decisions: await makeTopic() }
+      const { journal, decisions } = topics
+      const cable = new Cable()
+      const transactionalId = `role-${journal}`
+      const connected = await kafkaClientOf(kafka.brokers, {}, cable.connect)
+      const log = await openMarked(transactionalId, [journal, decisions], connected)
+      await log.append([record(decisions, 'd1'), record(journal, 'j1')])
+      const feigned = cable.once(REQUEST.endTxn, 'feign')
+      await log.append([record(decisions, 'd2'), record(journal, 'j2')])
+      await feigned
+      const kept = which === 'journal' ? decisions : journal
+      await commitOnlyIn(client, cable.feigned!, { topic: kept, partition: 0 })
+      cable.hangUp()
+      return { log, cable, journal, decisions, takenBy: () => openMarked(transactionalId, [journal, decisions]) }
+    }
+
+    for (const which of ['journal', 'decisions'] as const) {
+      for (const fate of ['pass', 'lose'] as const) {
+        const when = fate === 'lose' ? ', once, though the connection breaks meanwhile' : ''
+        test(`is completed by the writer before it goes on${when}: ${which}`, async () => {
+          const { log, cable, journal, decisions, takenBy } = await forget(which)
+          // The end of what marks the partitions, then that of what is written again.
+          let ends = 0
+          cable.fate = (apiKey) => (apiKey === REQUEST.endTxn && ++ends === 2 ? fate : 'pass')
+          await log.append([record(journal, 'j3')])
+          assert.ok(ends > 2)
+          const next = await takenBy()
+          await next.take()
+          assert.deepEqual(await valuesOf(next, decisions), ['d1', 'd2'])
+          assert.deepEqual(await valuesOf(next, journal), ['j1', 'j2', 'j3'])
+          await Promise.all([log.close(), next.close()])
+        })
+      }
+    }
+
+    test('is known to who takes the log over', async () => {
+      const { log, journal, decisions, takenBy } = await forget('journal')
+      const next = await takenBy()
+      await next.take()
+      assert.deepEqual(await valuesOf(next, decisions), ['d1', 'd2'])
+      assert.deepEqual(await valuesOf(next, journal), ['j1'])
+      const taken = async (topic: string): Promise<string[]> =>
+        (await next.takenBack({ topic, partition: 0, offset: 0 })).map(({ value }) => String(value))
+      assert.deepEqual(await taken(decisions), [])
+      assert.deepEqual(await taken(journal), ['j2'])
+      await Promise.all([log.close(), next.close()])
+    })
   })
 
   const steps = {

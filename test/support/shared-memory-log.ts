@@ -1,5 +1,5 @@
 import { createMemoryLog } from '#infra/log/memory-log.ts'
-import type { Log, RecordToAppend } from '#infra/log/log.ts'
+import type { Log, LogRecord, RecordToAppend } from '#infra/log/log.ts'
 import type { SharedLog } from '#cli/open-log.ts'
 import { WeirError } from '#schemas/errors.ts'
 
@@ -10,8 +10,9 @@ import { WeirError } from '#schemas/errors.ts'
 export class SharedMemory {
   private readonly log = createMemoryLog({ gapAfterUnit: 1 })
   private epoch = 0
-  private lossy: string | null = null
-  /** Whether something was lost. */
+  private lossy: { readonly topic: string; readonly wholeUnit: boolean } | null = null
+  private readonly forgotten: LogRecord[] = []
+  /** Whether something was lost: nothing more is written from then on until somebody takes over. */
   hasLost = false
   /** Answers nobody, as far as they ask. */
   isAway = false
@@ -23,11 +24,12 @@ export class SharedMemory {
     let own = 0
     const append = async (records: readonly RecordToAppend[]): Promise<readonly number[]> => {
       if (own !== this.epoch) throw new WeirError('LOG_FENCED', 'another process writes')
-      if (records.some(({ topic }) => topic === this.lossy)) {
+      if (!this.hasLost && records.some(({ topic }) => topic === this.lossy?.topic)) {
         this.hasLost = true
-        // Never answered, as by a process that was killed meanwhile.
-        return await new Promise(() => {})
+        if (!this.lossy!.wholeUnit) await this.appendBut(this.lossy!.topic, records)
       }
+      // Never answered, as by a process that was killed meanwhile.
+      if (this.hasLost) return await new Promise(() => {})
       return await log.append(records)
     }
     return {
@@ -41,7 +43,10 @@ export class SharedMemory {
       take: async () => {
         own = ++this.epoch
         this.lossy = null
+        this.hasLost = false
       },
+      takenBack: async ({ topic, offset }) =>
+        this.forgotten.filter((record) => record.topic === topic && record.offset >= offset),
       reader: (from) => log.reader(from),
       ranges: () => log.ranges(),
       changed: (since, signal) => log.changed(since, signal),
@@ -50,9 +55,24 @@ export class SharedMemory {
     }
   }
 
-  /** What the writer of now appends to a topic from here on is lost; the next writer's is not. */
+  /** The next unit with something for a topic is lost, and the writer falls silent. */
   lose(topic: string): void {
-    this.lossy = topic
+    this.lossy = { topic, wholeUnit: true }
+  }
+
+  /** What the next unit has for a topic is confirmed and forgotten; the rest of it is there, and the writer falls silent. */
+  forget(topic: string): void {
+    this.lossy = { topic, wholeUnit: false }
+  }
+
+  private async appendBut(forgotten: string, records: readonly RecordToAppend[]): Promise<void> {
+    const end = (await this.log.ranges()).find(({ topic }) => topic === forgotten)?.end ?? 0
+    for (const { topic, partition, key, value } of records) {
+      if (topic !== forgotten) continue
+      const bytes = (of: Uint8Array | null): Buffer | null => (of === null ? null : Buffer.from(of))
+      this.forgotten.push({ topic, partition, offset: end, key: bytes(key), value: bytes(value) })
+    }
+    await this.log.append(records.filter(({ topic }) => topic !== forgotten))
   }
 
   /** Input as other producers write it. */

@@ -1,101 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { SharedLog } from '#cli/open-log.ts'
-import { Follower } from '#cli/recover.ts'
-import { expectOwnTerm, isStillOwner, outputsOf, standBy } from '#cli/standby.ts'
-import { dataPaths } from '#infra/data-folder.ts'
-import { createLogger } from '#infra/logger.ts'
-import { SliceBuffers } from '#pipeline/slice.ts'
+import { expectOwnTerm, isStillOwner } from '#cli/standby.ts'
 import { DEFAULT_TOPICS as TOPICS } from '#pipeline/topics.ts'
-import { defaultConfig } from '#schemas/config.ts'
-import { createMemoryPath, NOW_MS } from '#test/support/memory-path.ts'
+import { NOW_MS } from '#test/support/memory-path.ts'
+import { input, RoleMember } from '#test/support/role-member.ts'
 import { SharedMemory } from '#test/support/shared-memory-log.ts'
-import { testCodec, transactionOf } from '#test/support/transactions.ts'
+import { testCodec } from '#test/support/transactions.ts'
 
 const codec = testCodec()
-const logger = createLogger({ level: 'silent', isForPeople: false, write: () => {} })
-
-/** One process of the role: it stands by until it may take over, then decides. */
-class Member {
-  readonly path
-  readonly follower: Follower
-  readonly log: SharedLog
-  readonly owner: string
-  private readonly stop = new AbortController()
-  /** As the standby reads it; tests move it on. */
-  nowMs = 0
-  /** How often it made ready to take over while it stood by. */
-  prepared = 0
-
-  constructor(memory: SharedMemory, owner: string, mode: 'exact' | 'at-least-once' = 'exact') {
-    this.log = memory.connect()
-    this.owner = owner
-    this.path = createMemoryPath({
-      log: this.log,
-      isWatched: true,
-      heartbeatMs: 5,
-      isAtomic: mode === 'exact',
-      onTerm: async () => {
-        const { held } = this.follower
-        if (held !== null) await this.path.engine.appendOutputs(await outputsOf(this.path.runtime.path, held))
-      },
-    })
-    const { runtime, positions } = this.path
-    const plain = defaultConfig('/nowhere')
-    const config = { ...plain, log: { ...plain.log, home: 'kafka' as const }, kafka: { ...plain.kafka, mode } }
-    const slice = new SliceBuffers(64, runtime.layout)
-    this.follower = new Follower({ config, paths: dataPaths(config), log: this.log, runtime, positions, slice })
-  }
-
-  standBy(takeoverAfterMs = 1_000): Promise<boolean> {
-    const { log, follower, owner } = this
-    const random = () => 0
-    const now = () => this.nowMs
-    const prepare = async (): Promise<void> => {
-      this.prepared++
-      await this.path.runtime.settle()
-    }
-    return standBy(
-      { log, follower, logger, owner, takeoverAfterMs, random, now, prepare, betweenLines: () => {} },
-      this.stop.signal,
-    )
-  }
-
-  async decide(): Promise<{ stop(): Promise<void> }> {
-    const { runtime, engine } = this.path
-    await runtime.settle()
-    engine.startFrom(this.follower.standing)
-    const ended = engine.run(this.stop.signal, this.owner)
-    ended.catch(() => {})
-    return {
-      stop: () => {
-        this.stop.abort()
-        return ended
-      },
-    }
-  }
-
-  giveUp(): void {
-    this.stop.abort()
-  }
-
-  /** Resolves when so many decisions can be read. */
-  async decisions(count: number): Promise<string[]> {
-    const records = await this.path.records(TOPICS.decisions, count)
-    return records.map(({ value }) => codec.decision.decode(value!).transaction.transaction_id)
-  }
-}
-
-const input = (...ids: string[]) =>
-  ids.map((id, i) => ({
-    topic: TOPICS.transactions,
-    partition: (i % 2) * 2,
-    key: null,
-    value: codec.transaction.encode(
-      transactionOf({ transaction_id: id, card_id: `card-${i % 3}`, event_time: NOW_MS - 60_000 }),
-    ),
-  }))
 
 const termLine = (line: number, term: number, owner: string) => ({
   topic: TOPICS.journal,
@@ -113,13 +26,13 @@ const termLine = (line: number, term: number, owner: string) => ({
 
 test('the first one takes an empty journal at once, and the next one waits and holds the same state', async () => {
   const memory = new SharedMemory()
-  const first = new Member(memory, 'a')
+  const first = new RoleMember(memory, 'a')
   assert.equal(await first.standBy(), true)
   const deciding = await first.decide()
   await memory.produce(input('t0', 't1', 't2', 't3'))
   assert.deepEqual((await first.decisions(4)).sort(), ['t0', 't1', 't2', 't3'])
 
-  const second = new Member(memory, 'b')
+  const second = new RoleMember(memory, 'b')
   const standing = second.standBy()
   await memory.produce(input('t4', 't5'))
   await first.decisions(6)
@@ -134,12 +47,12 @@ test('the first one takes an empty journal at once, and the next one waits and h
 
 test('a term that is given up is taken without waiting, and nothing is decided twice', async () => {
   const memory = new SharedMemory()
-  const first = new Member(memory, 'a')
+  const first = new RoleMember(memory, 'a')
   await first.standBy()
   const deciding = await first.decide()
   await memory.produce(input('t0', 't1'))
   await first.decisions(2)
-  const second = new Member(memory, 'b')
+  const second = new RoleMember(memory, 'b')
   const standing = second.standBy()
   await deciding.stop()
   assert.equal(await standing, true)
@@ -152,12 +65,12 @@ test('a term that is given up is taken without waiting, and nothing is decided t
 
 test('silence is answered by taking over, and the one that was frozen can write nothing when it wakes', async () => {
   const memory = new SharedMemory()
-  const frozen = new Member(memory, 'a')
+  const frozen = new RoleMember(memory, 'a')
   await frozen.standBy()
   // Takes its term and is heard of no more.
   await frozen.log.append([termLine(0, 1, 'a')])
   await memory.produce(input('t0'))
-  const second = new Member(memory, 'b')
+  const second = new RoleMember(memory, 'b')
   const standing = second.standBy(1_000)
   while (second.follower.standing.nextLine === 0) await nextTurn()
   second.nowMs = 2_000
@@ -173,10 +86,10 @@ test('silence is answered by taking over, and the one that was frozen can write 
 
 test('silence while the log answers nobody does not count, and is waited for anew when it is back', async () => {
   const memory = new SharedMemory()
-  const active = new Member(memory, 'a')
+  const active = new RoleMember(memory, 'a')
   await active.standBy()
   await active.log.append([termLine(0, 1, 'a')])
-  const second = new Member(memory, 'b')
+  const second = new RoleMember(memory, 'b')
   const taking = { isDone: false }
   const standing = second.standBy(1_000).then((taken) => (taking.isDone = taken))
   while (second.follower.standing.nextLine === 0) await nextTurn()
@@ -197,19 +110,19 @@ test('silence while the log answers nobody does not count, and is waited for ane
 
 test('the same process after a crash does not wait for its own ghost', async () => {
   const memory = new SharedMemory()
-  const before = new Member(memory, 'a')
+  const before = new RoleMember(memory, 'a')
   await before.standBy()
   await (await before.decide()).stop()
   const { nextLine } = before.path.engine
   // The last line is the one of a process that was killed: its term was not given up.
   await before.log.append([termLine(nextLine, 2, 'a')])
-  const ghost = new Member(memory, 'a')
+  const ghost = new RoleMember(memory, 'a')
   assert.equal(await ghost.standBy(1e9), true)
 })
 
 test('a line that came between the fence and the own term ends the take-over', async () => {
   const memory = new SharedMemory()
-  const first = new Member(memory, 'a')
+  const first = new RoleMember(memory, 'a')
   await first.standBy()
   const deciding = await first.decide()
   await deciding.stop()
@@ -222,7 +135,7 @@ test('a line that came between the fence and the own term ends the take-over', a
 
 test('at least once: what a crash kept from being sent is sent by the next one, byte for byte', async () => {
   const memory = new SharedMemory()
-  const whole = new Member(memory, 'a', 'at-least-once')
+  const whole = new RoleMember(memory, 'a', 'at-least-once')
   await whole.standBy()
   await whole.decide()
   await memory.produce(input('t0', 't1'))
@@ -234,7 +147,7 @@ test('at least once: what a crash kept from being sent is sent by the next one, 
   while (engine.nextLine < 3 || !memory.hasLost) await nextTurn()
   whole.giveUp()
 
-  const next = new Member(memory, 'b', 'at-least-once')
+  const next = new RoleMember(memory, 'b', 'at-least-once')
   const standing = next.standBy(1_000)
   while (next.follower.standing.nextLine < engine.nextLine) await nextTurn()
   next.nowMs = 5_000
@@ -247,10 +160,10 @@ test('at least once: what a crash kept from being sent is sent by the next one, 
 
 test('at least once: a line that the frozen owner still got in makes a term void, and the next one is taken behind it', async () => {
   const memory = new SharedMemory()
-  const first = new Member(memory, 'a')
+  const first = new RoleMember(memory, 'a')
   await first.standBy()
   await first.log.append([termLine(0, 1, 'a'), termLine(0, 2, 'b'), termLine(1, 3, 'b')])
-  const second = new Member(memory, 'b')
+  const second = new RoleMember(memory, 'b')
   await second.follower.follow({ signal: new AbortController().signal })
   assert.deepEqual(second.follower.standing, { nextLine: 2, term: 3, clock: NOW_MS })
 })

@@ -22,6 +22,8 @@ export interface SharedLog extends Log {
    * commit the log has forgotten since. In order; good after `take`.
    */
   takenBack(from: TopicPartition & { readonly offset: number }): Promise<readonly LogRecord[]>
+  /** Shows how far input was taken to tools that watch lag. @throws when it cannot */
+  publishPositions(positions: readonly (TopicPartition & { readonly offset: number })[]): Promise<void>
   /** Appends input as any producer does; resolves when it is durable. */
   appendInput(records: readonly RecordToAppend[]): Promise<unknown>
   /** How many partitions a topic has. */
@@ -145,6 +147,7 @@ async function openKafkaHome(deps: OpenLogDeps): Promise<LogHome> {
     },
     take: () => log.take(),
     takenBack: (from) => log.takenBack(from),
+    publishPositions: (positions) => log.publishPositions(positions),
     appendInput: (records) => input.append(records),
     partitions: (topic) => partitions.get(topic) ?? 1,
     close,

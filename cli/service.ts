@@ -38,6 +38,7 @@ import { createLabelReader } from './label-reader.ts'
 import { LiveStats } from './live-stats.ts'
 import { type LogHome, openLog } from './open-log.ts'
 import { PathRuntime } from './path-runtime.ts'
+import { publishPositions } from './publish-positions.ts'
 import { Follower, isSentAfterLine, type Standing } from './recover.ts'
 import { createServiceMetrics, type ServiceMetrics } from './service-metrics.ts'
 import { expectOwnTerm, isStillOwner, standBy } from './standby.ts'
@@ -104,6 +105,7 @@ export class Service {
   private working: Promise<void> = Promise.resolve()
   private hasTables: boolean
   private recording: Promise<void> | null = null
+  private publishing: Promise<void> = Promise.resolve()
   private closing: Promise<void> | null = null
   /** Where in the journal's topic the own term is to be found. */
   private termFromOffset = 0
@@ -303,6 +305,7 @@ export class Service {
       this.intake.close(error)
       this.stop.abort()
     })
+    this.publishing = this.publish()
     if (this.config.recorder.inService) {
       this.recording = this.record(this.recorderStop.signal)
       this.recording.catch((error: unknown) => {
@@ -311,6 +314,14 @@ export class Service {
       })
     }
     await this.causes.sync().catch((error: unknown) => this.giveUp(error))
+  }
+
+  private async publish(): Promise<void> {
+    const { positions, home, config } = this
+    if (home.shared === null) return
+    const { logger } = this.context
+    const inputTopics = [config.topics.transactions, config.topics.labels]
+    await publishPositions({ log: home.shared, positions, inputTopics, logger }, this.stop.signal)
   }
 
   private async record(signal: AbortSignal): Promise<void> {
@@ -371,6 +382,7 @@ export class Service {
     this.state = 'stopped'
     await this.checkpoints.abort()
     await this.home.close()
+    await this.publishing
     await this.store.close()
     await this.runtime.close()
     this.lock.release()

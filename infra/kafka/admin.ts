@@ -1,12 +1,11 @@
 import kafkajs, { type Admin } from 'kafkajs'
-import type { PartitionRange, TopicPartition } from '#infra/log/log.ts'
+import type { PartitionRange } from '#infra/log/log.ts'
 import type { Logger } from '#infra/logger.ts'
 import { WeirError } from '#schemas/errors.ts'
 import type { KafkaClient } from './client.ts'
 import type { KafkaConnection } from './connection.ts'
-import { CODE, codeOf, lastingError, reasonOf, refusedConnection } from './kafka-errors.ts'
+import { lastingError, reasonOf, refusedConnection } from './kafka-errors.ts'
 import { API, type RawBroker } from './kafkajs-internals.ts'
-import { Patience } from './patience.ts'
 import { listRanges } from './ranges.ts'
 
 export interface TopicPlan {
@@ -44,12 +43,6 @@ export interface KafkaAdminDeps {
 
 /** A new topic's partitions have leaders within a second or two; a busy cluster may take longer. */
 const READY_MS_MAX = 60_000
-const COORDINATOR_MS_MAX = 20_000
-const MOVING: ReadonlySet<number> = new Set([
-  CODE.coordinatorLoading,
-  CODE.coordinatorNotAvailable,
-  CODE.notCoordinator,
-])
 
 /**
  * Asks and changes what is not records: topics, their settings, brokers. It asks once and tells what went wrong; nothing
@@ -143,52 +136,9 @@ export class KafkaAdmin {
     )
   }
 
-  /**
-   * Writes positions as those of a consumer group without members, for tools that show lag. Nothing ever reads them
-   * back.
-   */
-  async publishOffsets(
-    groupId: string,
-    offsets: readonly (TopicPartition & { readonly offset: number })[],
-  ): Promise<void> {
-    const topics = new Map<string, { partition: number; offset: string }[]>()
-    for (const { topic, partition, offset } of offsets) {
-      const ofTopic = topics.get(topic) ?? []
-      ofTopic.push({ partition, offset: String(offset) })
-      topics.set(topic, ofTopic)
-    }
-    await this.ask(`group ${groupId}`, async () => {
-      await this.untilLoaded(async () => {
-        await this.connection.refresh()
-        const coordinator = await this.connection.groupCoordinatorOf(groupId)
-        await coordinator.offsetCommit({
-          groupId,
-          groupGenerationId: -1,
-          memberId: '',
-          topics: [...topics].map(([topic, partitions]) => ({ topic, partitions })),
-        })
-      })
-    })
-  }
-
   async close(): Promise<void> {
     this.stop.abort(new WeirError('LOG_CLOSED', 'the administration was closed'))
     await Promise.all([this.connection.close(), this.admin.disconnect()])
-  }
-
-  /** A group's coordinator may be on the move, or still reading what it knows: a matter of seconds. */
-  private async untilLoaded(work: () => Promise<void>): Promise<void> {
-    const patience = new Patience(this.deps.nowMs)
-    const signal = AbortSignal.any([this.stop.signal, AbortSignal.timeout(COORDINATOR_MS_MAX)])
-    for (;;) {
-      try {
-        await work()
-        return
-      } catch (error) {
-        if (!MOVING.has(codeOf(error) ?? CODE.none) || signal.aborted) throw error
-        await patience.wait(signal)
-      }
-    }
   }
 
   private async settingsOf(topics: readonly string[]): Promise<Map<string, Record<string, string>>> {

@@ -5,6 +5,7 @@ import type { WrittenCompression } from '#infra/kafka/compression.ts'
 import type { KafkaConnection } from '#infra/kafka/connection.ts'
 import { readTakenBack } from '#infra/kafka/committed-read.ts'
 import { Fetcher, type FetchLimits } from '#infra/kafka/fetcher.ts'
+import { publishOffsets } from '#infra/kafka/group-offsets.ts'
 import { lastingError, reasonOf, refusedConnection } from '#infra/kafka/kafka-errors.ts'
 import { KafkaReader } from '#infra/kafka/kafka-reader.ts'
 import { PartitionFeed } from '#infra/kafka/partition-feed.ts'
@@ -96,6 +97,12 @@ export interface KafkaLog extends Log {
    * those that a broker confirmed and forgot. Good after `take`.
    */
   takenBack(from: TopicPartition & { readonly offset: number }): Promise<readonly LogRecord[]>
+  /**
+   * Shows positions as those of a consumer group that has the role's name, for tools that show lag.
+   *
+   * @throws WeirError FORBIDDEN, or whatever the brokers' answer says
+   */
+  publishPositions(positions: readonly (TopicPartition & { readonly offset: number })[]): Promise<void>
 }
 
 /**
@@ -201,6 +208,15 @@ class KafkaHome implements KafkaLog {
           logger.warn({ reason: reasonOf(error) }, 'the end of the log cannot be read; trying on')
       }
       await patience.wait(signal)
+    }
+  }
+
+  async publishPositions(positions: readonly (TopicPartition & { readonly offset: number })[]): Promise<void> {
+    const { transactionalId, nowMs } = this.options
+    try {
+      await publishOffsets(this.asking, transactionalId, positions, nowMs, this.stop.signal)
+    } catch (error) {
+      throw lastingError(error, `group ${transactionalId}`) ?? error
     }
   }
 

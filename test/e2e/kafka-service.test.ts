@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { isDeepStrictEqual } from 'node:util'
 import { assetPath } from '#infra/assets.ts'
 import type { KafkaClient } from '#infra/kafka/client.ts'
 import type { KafkaLog } from '#infra/log/kafka-log.ts'
@@ -232,6 +233,21 @@ describe('the service on a Kafka broker', { skip: skipWithout(home) }, () => {
     await decided()
   })
 
+  test('shows tools that watch lag how far it came', async () => {
+    await withTool(client, async (tool) => {
+      const ends = (await tool.fetchTopicOffsets('transactions')).map(
+        ({ partition, high }) => [partition, high] as const,
+      )
+      const publishedNow = async () => {
+        const [of] = await tool.fetchOffsets({ groupId: 'weir', topics: ['transactions'] })
+        return of!.partitions.map(({ partition, offset }) => [partition, offset] as const)
+      }
+      while (!isDeepStrictEqual(byPartition(await publishedNow()), byPartition(ends))) {
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+    })
+  })
+
   test('holds one row for each decision, though it was another process that made some of them', async () => {
     const line = await readUntil(
       'decisions',
@@ -253,3 +269,7 @@ describe('the service on a Kafka broker', { skip: skipWithout(home) }, () => {
     assert.deepEqual(rows, [expected.size, expected.size])
   })
 })
+
+function byPartition(offsets: readonly (readonly [number, string])[]): readonly (readonly [number, string])[] {
+  return offsets.toSorted(([a], [b]) => a - b)
+}

@@ -268,11 +268,13 @@ describe('reading from Kafka', { skip: skipWithout(home) }, () => {
 
   test('positions are published as those of a group without members', async () => {
     const topic = await makeTopic(2)
-    await admin.publishOffsets('weir', [
+    const log = await openLog(client, { transactionalId: 'weir' })
+    await log.publishPositions([
       { topic, partition: 0, offset: 17 },
       { topic, partition: 1, offset: 4 },
     ])
-    await admin.publishOffsets('weir', [{ topic, partition: 0, offset: 18 }])
+    await log.publishPositions([{ topic, partition: 0, offset: 18 }])
+    await log.close()
     const [found] = await withTool(client, (tool) => tool.fetchOffsets({ groupId: 'weir', topics: [topic] }))
     assert.deepEqual(
       found!.partitions.map(({ partition, offset }) => [partition, offset]).sort((a, b) => Number(a[0]) - Number(b[0])),

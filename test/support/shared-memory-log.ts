@@ -47,6 +47,7 @@ export class SharedMemory {
       },
       takenBack: async ({ topic, offset }) =>
         this.forgotten.filter((record) => record.topic === topic && record.offset >= offset),
+      publishPositions: async () => {},
       reader: (from) => log.reader(from),
       ranges: () => log.ranges(),
       changed: (since, signal) => log.changed(since, signal),

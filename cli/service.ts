@@ -1,16 +1,9 @@
-import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { hostname } from 'node:os'
-import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { assetPath } from '#infra/assets.ts'
+import { mkdirSync } from 'node:fs'
 import { wallClock } from '#infra/clock.ts'
-import { migrate } from '#infra/clickhouse/migrate.ts'
 import type { Store } from '#infra/clickhouse/store.ts'
 import { type DataPaths, dataPaths } from '#infra/data-folder.ts'
 import { acquireDataLock, type DataLock } from '#infra/folder-lock.ts'
 import type { Log } from '#infra/log/log.ts'
-import type { Logger } from '#infra/logger.ts'
 import { createPrometheusMetrics, type PrometheusMetrics } from '#infra/prometheus.ts'
 import { openSchemas } from '#infra/schema-registry/open-schemas.ts'
 import { createTokenizer, loadTokenKey, type Tokenizer } from '#infra/tokenizer.ts'
@@ -36,14 +29,15 @@ import { featureSpecOf } from './feature-spec.ts'
 import { findDecision } from './find-decision.ts'
 import { createLabelReader } from './label-reader.ts'
 import { LiveStats } from './live-stats.ts'
+import { loadApiToken, ownerName } from './identity.ts'
 import { type LogHome, openLog } from './open-log.ts'
 import { PathRuntime } from './path-runtime.ts'
 import { publishPositions } from './publish-positions.ts'
 import { Follower, isSentAfterLine, type Standing } from './recover.ts'
+import { RoleMembership } from './role.ts'
 import { createServiceMetrics, type ServiceMetrics } from './service-metrics.ts'
-import { expectOwnTerm, isStillOwner, standBy } from './standby.ts'
 import { openStore } from './store.ts'
-import { takeOver } from './take-over.ts'
+import { Tables } from './make-tables.ts'
 
 export interface ServiceOptions {
   readonly command: 'run' | 'demo'
@@ -63,10 +57,6 @@ const FLUSH_IDLE_MS = 1_000
 /** New partitions are looked for so often where looking asks the brokers. */
 const PARTITIONS_EVERY_MS = 5_000
 const DECISIONS_REMEMBERED = 50_000
-/** ClickHouse that was away at the start is asked again so often. */
-const TABLES_EVERY_MS = 5_000
-/** A standby that could not load what it will need tries again so often. */
-const PREPARE_EVERY_MS = 10_000
 
 /**
  * The service in one process: log, path, recorder and tables. It goes on where the journal ends, and stops with
@@ -94,7 +84,10 @@ export class Service {
   private readonly options: ServiceOptions
   private readonly owner: string
   private readonly home: LogHome
+  /** Null where this process has the log to itself. */
+  private readonly role: RoleMembership | null
   private readonly lock: DataLock
+  private readonly tables: Tables
   private readonly context: CommandContext
   private readonly stop = new AbortController()
   private readonly recorderStop = new AbortController()
@@ -103,14 +96,9 @@ export class Service {
   private readonly positions: Positions
   private readonly figures: ServiceMetrics
   private working: Promise<void> = Promise.resolve()
-  private hasTables: boolean
   private recording: Promise<void> | null = null
   private publishing: Promise<void> = Promise.resolve()
   private closing: Promise<void> | null = null
-  /** Where in the journal's topic the own term is to be found. */
-  private termFromOffset = 0
-  /** When what stood in the way of taking over is tried again. */
-  private prepareAgainMs = 0
 
   private constructor(parts: ServiceParts) {
     const { options, context, runtime, positions, metrics, home, tokenizer } = parts
@@ -131,7 +119,7 @@ export class Service {
     this.follower = parts.follower
     this.owner = parts.owner
     this.apiToken = parts.apiToken
-    this.hasTables = parts.hasTables
+    this.tables = parts.tables
     this.budget = new BudgetController(options.alertsPerDay)
     const { shared } = home
     const queue = new Intake(config.api.queueRowsMax)
@@ -181,7 +169,7 @@ export class Service {
         heartbeatMs: shared === null ? FLUSH_IDLE_MS : config.kafka.heartbeatMs,
         isWatched: shared !== null,
         isAtomic: !isSentAfterLine(config),
-        onTerm: () => this.confirmTerm(),
+        onTerm: async () => this.role?.confirmTerm(this.engine.term),
         applyControl: (control) => runtime.apply(control),
         onSlice: (line, slice) => this.onSlice(line, slice),
         onDurable: (ms) => this.stats.addLatency(ms),
@@ -199,6 +187,19 @@ export class Service {
       settled: () => this.engine.settled(),
       onDone: () => this.retain(),
     })
+    this.role =
+      shared === null
+        ? null
+        : new RoleMembership({
+            log: shared,
+            config,
+            follower: parts.follower,
+            runtime,
+            positions,
+            owner: parts.owner,
+            logger: context.logger,
+            betweenLines: () => this.checkpoints.step(() => this.standing),
+          })
     this.causes = new Causes({
       config,
       paths: parts.paths,
@@ -249,13 +250,15 @@ export class Service {
         schemas,
       })
       checkCauses(config, paths, runtime)
-      const stillOwner = async (): Promise<boolean> => service === null || (await service.isOwner())
+      const stillOwner = async (): Promise<boolean> =>
+        service === null || service.role === null || (await service.role.isOwner(service.engine.term))
       const home = await openLog({ config, paths, logger, metrics, schemas, stop, stillOwner })
       opened.push(home)
       const store = await openStore(config)
       opened.push(store)
       // ClickHouse may be away: what is decided meanwhile is recorded when it is back.
-      const hasTables = await makeTables(store, logger)
+      const tables = new Tables(store, logger)
+      await tables.make()
       const slice = new SliceBuffers(config.path.sliceRowsMax, runtime.layout)
       const positions = new Positions()
       const startedMs = performance.now()
@@ -277,7 +280,7 @@ export class Service {
         slice,
         follower,
         tokenizer,
-        hasTables,
+        tables,
         owner: ownerName(paths),
         apiToken: loadApiToken(paths.apiTokenFile),
       })
@@ -294,9 +297,11 @@ export class Service {
    * files and registry name are in force, or when the signal comes before.
    */
   async start(stop: AbortSignal): Promise<void> {
-    if (!(await this.becomeActive(stop))) return
+    if (this.role !== null) {
+      this.state = 'standby'
+      if (!(await this.role.becomeActive(AbortSignal.any([this.stop.signal, stop])))) return
+    }
     await this.runtime.settle()
-    this.termFromOffset = this.follower.nextOffset
     this.engine.startFrom(this.follower.standing)
     this.state = 'active'
     this.working = this.engine.run(this.stop.signal, this.owner)
@@ -325,10 +330,7 @@ export class Service {
   }
 
   private async record(signal: AbortSignal): Promise<void> {
-    while (!this.hasTables && !signal.aborted) {
-      await sleep(TABLES_EVERY_MS, undefined, { signal }).catch(() => {})
-      if (!signal.aborted) this.hasTables = await makeTables(this.store, this.context.logger)
-    }
+    await this.tables.waitFor(signal)
     if (!signal.aborted) await this.recorder.run(signal)
   }
 
@@ -400,58 +402,6 @@ export class Service {
     return { nextLine, term, clock: clockMs }
   }
 
-  private async becomeActive(stop: AbortSignal): Promise<boolean> {
-    const { shared } = this.home
-    if (shared === null) return true
-    this.state = 'standby'
-    const { follower, runtime, positions } = this
-    const { logger } = this.context
-    const { topics, kafka, path } = this.config
-    const signal = AbortSignal.any([this.stop.signal, stop])
-    const betweenLines = (): Promise<void> | void => this.checkpoints.step(() => follower.standing)
-    const isTime = await standBy(
-      {
-        log: shared,
-        follower,
-        logger,
-        owner: this.owner,
-        takeoverAfterMs: kafka.takeoverAfterMs,
-        random: Math.random,
-        now: () => performance.now(),
-        prepare: () => this.prepare(),
-        betweenLines,
-      },
-      signal,
-    )
-    if (!isTime) return false
-    logger.info('taking over')
-    const { aheadMs } = path.guard
-    await takeOver({ log: shared, topics, follower, runtime, positions, logger, aheadMs, betweenLines }, signal)
-    return !signal.aborted
-  }
-
-  /** Loading a model takes longer than the rest of a take-over. One that does not load yet may when its time has come. */
-  private async prepare(): Promise<void> {
-    if (performance.now() < this.prepareAgainMs) return
-    await this.runtime.settle().catch((error: unknown) => {
-      this.prepareAgainMs = performance.now() + PREPARE_EVERY_MS
-      this.context.logger.warn(`could not take over now: ${messageOf(error)}`)
-    })
-  }
-
-  private async confirmTerm(): Promise<void> {
-    if (this.home.shared === null) return
-    const journal = { topic: this.config.topics.journal, from: this.termFromOffset }
-    const own = { line: this.follower.standing.nextLine, term: this.engine.term, owner: this.owner }
-    await expectOwnTerm(this.log, this.runtime.codec, journal, own)
-  }
-
-  private isOwner(): Promise<boolean> {
-    const { topics } = this.config
-    const journal = { topic: topics.journal, from: this.positions.of(topics.journal, 0) }
-    return isStillOwner(this.log, this.runtime.codec, journal, { term: this.engine.term, owner: this.owner })
-  }
-
   private provisional(): Provisional {
     const { runtime, config } = this
     return createProvisional({
@@ -498,32 +448,7 @@ interface ServiceParts {
   readonly slice: SliceBuffers
   readonly follower: Follower
   readonly tokenizer: Tokenizer
-  /** False while ClickHouse could not be reached. */
-  readonly hasTables: boolean
+  readonly tables: Tables
   readonly owner: string
   readonly apiToken: string
-}
-
-/** False when ClickHouse cannot be reached now. @throws WeirError when it is there and will not have the tables */
-async function makeTables(store: Store, logger: Logger): Promise<boolean> {
-  try {
-    await migrate(store, assetPath('schemas/clickhouse'))
-    return true
-  } catch (error) {
-    if (!(error instanceof WeirError) || !error.retryable) throw error
-    logger.warn(`ClickHouse is away, decisions are recorded when it is back: ${error.message}`)
-    return false
-  }
-}
-
-/** Names this process in the journal: the same after a restart, and another for every other data folder anywhere. */
-function ownerName(paths: DataPaths): string {
-  const file = join(paths.folder, 'instance.id')
-  if (!existsSync(file)) writeFileSync(file, `${randomBytes(4).toString('hex')}\n`, { flag: 'wx' })
-  return `${hostname()}:${paths.folder}#${readFileSync(file, 'utf8').trim()}`
-}
-
-function loadApiToken(file: string): string {
-  if (!existsSync(file)) writeFileSync(file, `${randomBytes(24).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' })
-  return readFileSync(file, 'utf8').trim()
 }

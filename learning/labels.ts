@@ -18,12 +18,6 @@ export class KnownLabels {
     this.asOfMs = asOfMs
   }
 
-  get fraudCount(): number {
-    let count = 0
-    for (const { fraud } of this.known.values()) if (fraud === 'fraud') count++
-    return count
-  }
-
   add(label: Label): void {
     if (label.known_at > this.asOfMs) return
     const before = this.known.get(label.transaction_id)

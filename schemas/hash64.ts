@@ -41,21 +41,6 @@ export class Hash64 {
     return true
   }
 
-  /** Hashes the bits of `length` 32-bit words from `start`. */
-  ofWords(words: Uint32Array | Int32Array, start: number, length: number, seed = 0): this {
-    let a = (0x9747b28c ^ seed) | 0
-    let b = (0x3c6ef372 + seed) | 0
-    for (let i = start; i < start + length; i++) {
-      const word = words[i]!
-      a = Math.imul(a ^ word, 0xcc9e2d51)
-      a = (a << 15) | (a >>> 17)
-      b = Math.imul(b ^ word, 0x1b873593)
-      b = (b << 13) | (b >>> 19)
-      b = (Math.imul(b, 5) + 0xe6546b64) | 0
-    }
-    return this.finish(a ^ length, b ^ Math.imul(length, 0x85ebca6b))
-  }
-
   /** Folds another pair of halves in, so that composite keys and chains can be hashed. */
   combine(hi: number, lo: number): this {
     return this.finish(this.hi ^ Math.imul(hi, 0xcc9e2d51), this.lo ^ Math.imul(lo, 0x1b873593) ^ Math.imul(hi, 5))

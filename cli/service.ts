@@ -172,6 +172,12 @@ export class Service {
         onTerm: async () => this.role?.confirmTerm(this.engine.term),
         applyControl: (control) => runtime.apply(control),
         onSlice: (line, slice) => this.onSlice(line, slice),
+        onDiskFull: (isFull) =>
+          isFull
+            ? context.logger.error(
+                'the disk is full: nothing is decided until there is room; the same bytes are tried again',
+              )
+            : context.logger.info('there is room on the disk again'),
         onDurable: (ms) => this.stats.addLatency(ms),
         betweenSlices: () => this.checkpoints.step(() => this.standing),
       },

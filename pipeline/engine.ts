@@ -40,6 +40,8 @@ export interface EngineDeps {
   readonly isAtomic: boolean
   /** After the own term is durable and before anything is decided under it. */
   readonly onTerm: () => Promise<void>
+  /** Told when the disk is found full, and when there is room again; meanwhile the same bytes are tried again. */
+  readonly onDiskFull: (isFull: boolean) => void
   /** Told how long a slice took from being taken to being durable, milliseconds. */
   readonly onDurable: (ms: number) => void
   /** Sees every finished slice while its commit is under way; its buffers are reused afterwards. */
@@ -250,15 +252,18 @@ export class Engine {
   }
 
   private async append(records: readonly RecordToAppend[]): Promise<void> {
-    for (;;) {
+    const { metrics, onDiskFull } = this.deps
+    for (let wasFull = false; ; wasFull = true) {
       const startedMs = performance.now()
       try {
         await this.appendUnit(records)
-        this.deps.metrics.observe('weir_commit_seconds', (performance.now() - startedMs) / 1_000)
+        metrics.observe('weir_commit_seconds', (performance.now() - startedMs) / 1_000)
+        if (wasFull) onDiskFull(false)
         return
       } catch (error) {
         if (!(error instanceof WeirError) || error.code !== 'LOG_DISK_FULL') throw error
-        this.deps.metrics.count('weir_log_disk_full_total')
+        metrics.count('weir_log_disk_full_total')
+        if (!wasFull) onDiskFull(true)
         await new Promise((resolve) => setTimeout(resolve, DISK_FULL_RETRY_MS))
       }
     }

@@ -36,7 +36,14 @@ export interface MemoryPathOptions
   extends Partial<
     Pick<
       EngineDeps,
-      'deadLettersInARowMax' | 'heartbeatMs' | 'isWatched' | 'onTerm' | 'isAtomic' | 'applyControl' | 'onSlice'
+      | 'deadLettersInARowMax'
+      | 'heartbeatMs'
+      | 'isWatched'
+      | 'onTerm'
+      | 'isAtomic'
+      | 'applyControl'
+      | 'onSlice'
+      | 'onDiskFull'
     >
   > {
   readonly rowsMax?: number
@@ -93,6 +100,7 @@ export function createMemoryPath(options: MemoryPathOptions = {}): MemoryPath {
       onTerm: options.onTerm ?? (async () => {}),
       applyControl: options.applyControl ?? ((control) => runtime.apply(control)),
       onSlice: options.onSlice ?? (() => {}),
+      onDiskFull: options.onDiskFull ?? (() => {}),
       onDurable: () => {},
       betweenSlices: () => {},
     },

@@ -187,7 +187,7 @@ describe('the engine', () => {
     await running.stop()
   })
 
-  test('waits for a full disk with the same bytes, and nobody is told of it', async () => {
+  test('waits for a full disk with the same bytes, and tells the operator rather than who asked', async () => {
     const log = createMemoryLog()
     let isFull = false
     let refused = 0
@@ -200,12 +200,14 @@ describe('the engine', () => {
         return Promise.reject(new WeirError('LOG_DISK_FULL', 'no space is left'))
       },
     }
-    const path = createMemoryPath({ log: full })
+    const told: boolean[] = []
+    const path = createMemoryPath({ log: full, onDiskFull: (is) => told.push(is) })
     const running = path.run()
     await submit(path, 'room')
     isFull = true
     assert.equal((await submit(path, 'no room')).outcome, 'accepted')
     assert.equal(refused, 1)
+    assert.deepEqual(told, [true, false])
     assert.deepEqual(idsOf(await path.records(TOPICS.decisions, 2)), ['room', 'no room'])
     await running.stop()
   })

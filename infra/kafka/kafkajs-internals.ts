@@ -86,6 +86,10 @@ interface RawPool {
 
 interface RawConnection {
   readonly socket?: Socket
+  /** What has come of an answer that is not whole yet. */
+  chunks: Buffer[]
+  bytesBuffered: number
+  bytesNeeded: number
   isConnected(): boolean
   connect(): Promise<unknown>
   rejectRequests(error: Error): void
@@ -246,6 +250,7 @@ function connectOnce(pool: RawPool, isShut: () => boolean): void {
     if (connection.isConnected()) return connection
     let connected = connecting.get(index)
     if (connected === undefined) {
+      forgetHalfAnswer(connection)
       connected = connection.connect().finally(() => connecting.delete(index))
       connecting.set(index, connected)
     }
@@ -253,6 +258,16 @@ function connectOnce(pool: RawPool, isShut: () => boolean): void {
     return connection
   }
 }
+
+/** kafkajs would take the first answer on a new connection for the rest of one that broke off on the old. */
+function forgetHalfAnswer(connection: RawConnection): void {
+  connection.chunks = []
+  connection.bytesBuffered = 0
+  connection.bytesNeeded = SIZE_BYTES
+}
+
+/** Every answer begins with its size. */
+const SIZE_BYTES = 4
 
 async function closingOnLoss<T>(broker: RawBroker, send: () => Promise<T>): Promise<T> {
   try {

@@ -134,6 +134,11 @@ describe('appending to Kafka', { skip: skipWithout(home) }, () => {
     })
   })
 
+  const fates: readonly (readonly [Fate, string])[] = [
+    ['cut', 'does not leave'],
+    ['lose', 'arrives, and its answer is lost'],
+    ['tear', 'arrives, and half of its answer is lost'],
+  ]
   const steps = {
     initProducerId: 'the take-over',
     addPartitions: 'the begin',
@@ -141,8 +146,7 @@ describe('appending to Kafka', { skip: skipWithout(home) }, () => {
     endTxn: 'the commit',
   }
   for (const [step, name] of Object.entries(steps) as [keyof typeof steps, string][]) {
-    for (const fate of ['cut', 'lose'] as const satisfies Fate[]) {
-      const what = fate === 'cut' ? 'does not leave' : 'arrives, and its answer is lost'
+    for (const [fate, what] of fates) {
       test(`a unit is there exactly once when ${name} ${what}`, async () => {
         const topic = await makeTopic(2)
         const cable = new Cable()

@@ -5,11 +5,12 @@ import type { ConnectSocket } from '#infra/kafka/sockets.ts'
 export const REQUEST = { produce: 0, fetch: 1, metadata: 3, initProducerId: 22, addPartitions: 24, endTxn: 26 } as const
 
 /**
- * `pass`; `cut`: the connection breaks and the request does not leave; `lose`: it breaks when the answer arrives;
+ * `pass`; `cut`: the connection breaks and the request does not leave; `lose`: it breaks when the answer arrives; `tear`: when
+ * the first bytes of it have arrived;
  * `freeze`: nothing passes over this connection any more, and it stays open; `hold`: the request leaves at `release`;
  * `feign`: a commit does not leave, and is answered as if it had been taken.
  */
-export type Fate = 'pass' | 'cut' | 'lose' | 'freeze' | 'hold' | 'feign'
+export type Fate = 'pass' | 'cut' | 'lose' | 'tear' | 'freeze' | 'hold' | 'feign'
 
 /** The network between Weir and its brokers, with a knife. Below TLS it sees nothing. */
 export class Cable {
@@ -49,6 +50,7 @@ export class Cable {
     const write: (bytes: Uint8Array) => boolean = socket.write.bind(socket)
     const emit: (event: string | symbol, ...args: unknown[]) => boolean = socket.emit.bind(socket)
     let isLosing = false
+    let isTearing = false
     let isFrozen = false
     let produces = 0
     this.sockets.add(socket)
@@ -74,6 +76,7 @@ export class Cable {
         return true
       }
       isLosing ||= fate === 'lose'
+      isTearing ||= fate === 'tear'
       isFrozen ||= fate === 'freeze'
       if (isFrozen) return true
       if (apiKey === REQUEST.produce) this.producesAtOnce = Math.max(this.producesAtOnce, ++produces)
@@ -84,6 +87,10 @@ export class Cable {
       if (isFrozen) return true
       produces = 0
       this.bytesReceived += (args[0] as Buffer).length
+      if (isTearing) {
+        emit(event, (args[0] as Buffer).subarray(0, TORN_BYTES))
+        return emit('end')
+      }
       if (!isLosing) return emit(event, ...args)
       socket.destroy(new Error('cut before an answer arrived'))
       return false
@@ -98,6 +105,8 @@ export interface CommitRequest {
   readonly producerEpoch: number
 }
 
+/** The answer's size, and part of what follows. */
+const TORN_BYTES = 6
 const CORRELATION_AT = 8
 const CLIENT_ID_AT = 12
 /** Size, correlation id, throttle time, error code: of EndTxn up to version 2. */

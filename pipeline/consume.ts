@@ -70,20 +70,14 @@ export class Consumer {
     return this.sources.some((source) => source.at < source.records.length)
   }
 
-  /** Resolves when something may have arrived, or on abort. */
+  /** Resolves when something may have arrived, or on abort; to be aborted in any case, since it may still wait elsewhere. */
   async arrival(signal: AbortSignal): Promise<void> {
-    const stop = new AbortController()
-    const both = AbortSignal.any([signal, stop.signal])
-    try {
-      await Promise.race([
-        this.deps.intake.arrival(both),
-        this.deps.log.changed(this.seen, both).then((seen) => {
-          this.seen = seen
-        }),
-      ])
-    } finally {
-      stop.abort()
-    }
+    await Promise.race([
+      this.deps.intake.arrival(signal),
+      this.deps.log.changed(this.seen, signal).then((seen) => {
+        this.seen = seen
+      }),
+    ])
   }
 
   /** Fills the slice with what is there, up to its capacity; nothing is awaited but the log's own reads. */
@@ -179,7 +173,7 @@ export class Consumer {
   private async readAhead(): Promise<void> {
     if (this.sources.every((source) => source.at >= source.records.length)) await this.findPartitions()
     for (const source of this.sources) {
-      if (source.at < source.records.length) continue
+      if (source.at < source.records.length || source.reader.isDry === true) continue
       source.records = await source.reader.read(READ_ROWS)
       source.at = 0
     }

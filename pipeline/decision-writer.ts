@@ -10,10 +10,11 @@ const NUMBERS_BYTES_MAX = 128
 /** Bytes of a UTF-16 unit in UTF-8, at most, and of the length before a text. */
 const UNIT_BYTES_MAX = 3
 const LENGTH_BYTES_MAX = 5
-const FIRST_BYTES = 1 << 16
+/** Some slices' worth of decisions, or part of a large one's: what is asked for anew each time has to be collected each time. */
+const CHUNK_BYTES = 1 << 19
 
 /**
- * Writes decisions one behind the other into one allocation a slice: the transaction's bytes as they came, then the rest in
+ * Writes decisions one behind the other into few large allocations: the transaction's bytes as they came, then the rest in
  * the order of the decision's schema. What is the same in all decisions of a slice is encoded once.
  */
 export class DecisionWriter {
@@ -21,8 +22,6 @@ export class DecisionWriter {
   private readonly specHash: string
   private buffer: Buffer = Buffer.alloc(0)
   private at = 0
-  private written = 0
-  private estimateBytes = FIRST_BYTES
   /** Versions of model, rules and spec of a scored row and of any other, and the clock, encoded. */
   private scoredVersions: Buffer = Buffer.alloc(0)
   private otherVersions: Buffer = Buffer.alloc(0)
@@ -37,10 +36,6 @@ export class DecisionWriter {
 
   /** To be called before the decisions of a slice; those handed out before keep their bytes. */
   begin({ modelVersion, rulesVersion }: SliceBuffers): void {
-    this.estimateBytes = Math.max(this.estimateBytes, this.written)
-    this.written = 0
-    this.buffer = Buffer.allocUnsafe(this.estimateBytes)
-    this.at = 0
     this.scoredVersions = this.encodeTexts(modelVersion, rulesVersion, this.specHash)
     this.otherVersions = this.encodeTexts('', rulesVersion, this.specHash)
   }
@@ -69,7 +64,6 @@ export class DecisionWriter {
     this.writeText(slice.verdict[row] === NO_VERDICT ? '' : slice.degraded)
     this.writeOptionalFloat(slice.explored[row]!)
     this.writeLong(slice.clock)
-    this.written += this.at - start
     return this.buffer.subarray(start, this.at)
   }
 
@@ -79,7 +73,7 @@ export class DecisionWriter {
     const texts = this.scoredVersions.length + textBytesMax(slice.degraded)
     const needed = FRAME_BYTES + body + NUMBERS_BYTES_MAX + hits + texts
     if (this.at + needed <= this.buffer.length) return
-    this.buffer = Buffer.allocUnsafe(Math.max(this.estimateBytes, needed))
+    this.buffer = Buffer.allocUnsafe(Math.max(CHUNK_BYTES, needed))
     this.at = 0
   }
 

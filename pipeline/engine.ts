@@ -59,6 +59,8 @@ interface PendingControl {
 
 /** How long a full disk is waited for between two tries of the same bytes. */
 const DISK_FULL_RETRY_MS = 500
+/** Spares an exception with its stack at every wait. */
+const WOKEN = 'woken'
 
 /**
  * Runs the path: one slice after the other, each committed as one unit together with its journal line. Where there is much
@@ -160,16 +162,19 @@ export class Engine {
   private async idle(signal: AbortSignal): Promise<void> {
     await this.commit
     if (this.failure !== null) return
-    const wake = new AbortController()
+    const waiting = new AbortController()
+    const wake = (): void => waiting.abort(WOKEN)
     const isDue = this.isTailOpen || this.deps.isWatched
-    const timer = isDue ? setTimeout(() => wake.abort(), this.deps.heartbeatMs) : undefined
-    const isQuiet = (): boolean => wake.signal.aborted && !signal.aborted && this.controls.length === 0
-    this.wake = () => wake.abort()
-    if (this.controls.length === 0) await this.deps.consumer.arrival(AbortSignal.any([signal, wake.signal]))
+    const timer = isDue ? setTimeout(wake, this.deps.heartbeatMs) : undefined
+    const isQuiet = (): boolean => waiting.signal.aborted && !signal.aborted && this.controls.length === 0
+    this.wake = wake
+    signal.addEventListener('abort', wake)
+    if (this.controls.length === 0 && !signal.aborted) await this.deps.consumer.arrival(waiting.signal)
     this.wake = null
     const isHeartbeat = isQuiet()
     clearTimeout(timer)
-    wake.abort()
+    signal.removeEventListener('abort', wake)
+    wake()
     if (isHeartbeat && isDue) await this.appendLine(null)
   }
 

@@ -6,7 +6,8 @@ export interface KafkaReaderDeps {
   readonly feed: PartitionFeed
   /** One past the last record of the partition that this process has appended; 0 when none. */
   readonly ownEnd: () => number
-  readonly refuseClosed: () => void
+  /** Aborted, with the reason, once the log is closed. */
+  readonly closed: AbortSignal
   /** Room was made in the buffer. */
   readonly onTaken: () => void
   readonly onSeek: () => void
@@ -26,10 +27,15 @@ export class KafkaReader implements LogReader {
     return this.deps.feed.position
   }
 
+  get isDry(): boolean {
+    const { feed, closed } = this.deps
+    return feed.isEmpty && feed.failure === null && !feed.isClosed && !closed.aborted && !this.isMoreKnown()
+  }
+
   async read(max: number): Promise<readonly LogRecord[]> {
-    const { feed, refuseClosed, onTaken, nowMs } = this.deps
+    const { feed, closed, onTaken, nowMs } = this.deps
     for (;;) {
-      refuseClosed()
+      closed.throwIfAborted()
       if (feed.isClosed) throw new WeirError('LOG_CLOSED', 'the reader was closed')
       const records = feed.take(max)
       if (records.length > 0) {

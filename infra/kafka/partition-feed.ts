@@ -32,6 +32,10 @@ export class PartitionFeed implements TopicPartition {
     this.movedAtMs = nowMs
   }
 
+  get isEmpty(): boolean {
+    return this.batches.length === 0
+  }
+
   hasRoom(bytesMax: number): boolean {
     return this.bufferedBytes < bytesMax && this.failure === null
   }

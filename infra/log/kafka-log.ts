@@ -56,6 +56,8 @@ export interface KafkaLogOptions {
 export interface KafkaLogTuning {
   /** A fetch waits this long for something new. */
   readonly fetchMaxWaitMs: number
+  /** Brokers are asked for a little no oftener than this. */
+  readonly fetchPaceMs: number
   readonly fetchBytesMax: number
   readonly fetchPartitionBytesMax: number
   /** What a reader holds ready beyond what is being read. */
@@ -76,6 +78,7 @@ export interface KafkaLogTuning {
 
 const TUNING: KafkaLogTuning = {
   fetchMaxWaitMs: 50,
+  fetchPaceMs: 3,
   fetchBytesMax: 8_388_608,
   fetchPartitionBytesMax: 1_048_576,
   bufferBytesMax: 2_097_152,
@@ -230,7 +233,7 @@ class KafkaHome implements KafkaLog {
     return new KafkaReader({
       feed,
       ownEnd: () => this.ownEnds.get(topic)?.get(partition) ?? 0,
-      refuseClosed: () => this.stop.signal.throwIfAborted(),
+      closed: this.stop.signal,
       onTaken: () => fetcher?.stir(),
       onSeek: () => fetcher?.resume(),
       onClose: () => fetcher?.drop(feed),
@@ -302,6 +305,7 @@ class KafkaHome implements KafkaLog {
     const { tuning } = this
     const limits: FetchLimits = {
       maxWaitMs: tuning.fetchMaxWaitMs,
+      paceMs: tuning.fetchPaceMs,
       bytesMax: tuning.fetchBytesMax,
       partitionBytesMax: tuning.fetchPartitionBytesMax,
       bufferBytesMax: tuning.bufferBytesMax,

@@ -34,6 +34,8 @@ export interface PartitionRange extends TopicPartition {
 export interface LogReader {
   /** Offset of the record that `read` gives next. */
   readonly position: number
+  /** True where it is known without looking that `read` would give nothing now; a home that has to look leaves it out. */
+  readonly isDry?: boolean
   /**
    * Up to `max` records that are durable now; empty when there are none. The array is the caller's; the buffers in it
    * are views that stay valid.

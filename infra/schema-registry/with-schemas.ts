@@ -23,6 +23,9 @@ export function readWithSchemas(
     get position() {
       return inner.position
     },
+    get isDry() {
+      return inner.isDry === true
+    },
     async read(max) {
       const records = await inner.read(max)
       const values = records.map(({ value }) => value)

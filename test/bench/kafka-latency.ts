@@ -42,7 +42,7 @@ export interface LatencyFigures {
 const MODES: readonly Config['kafka']['mode'][] = ['exact', 'at-least-once']
 const RATES = [1_000, 5_000]
 const WARM_RATE = 2_000
-const WARM_SECONDS = 8
+const WARM_SECONDS = 75
 const DRAIN_MS_MAX = 60_000
 
 /** Time from a transaction to its decision, over Kafka, in both modes. */

@@ -215,6 +215,20 @@ export function logContract(name: string, promises: LogPromises, makeHome: () =>
       reader.close()
     })
 
+    test('a reader is never called dry while something is there for it', async () => {
+      const name = await topic()
+      const reader = log.reader({ topic: name, partition: 0, offset: 0 })
+      assert.notEqual(await log.append([record(name, 0, 'a'), record(name, 0, 'b')]).then(() => reader.isDry), true)
+      await reader.read(1)
+      assert.notEqual(reader.isDry, true)
+      while ((await reader.read(2)).length > 0);
+      assert.notEqual(reader.isDry, false)
+      reader.seek(0)
+      assert.notEqual(reader.isDry, true)
+      reader.close()
+      assert.notEqual(reader.isDry, true)
+    })
+
     test('random appends read like a plain list', async () => {
       const append = fc.array(
         fc.record({ partition: fc.integer({ min: 0, max: 2 }), value: fc.option(fc.string({ maxLength: 300 })) }),

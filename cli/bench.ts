@@ -126,7 +126,7 @@ function kafkaOptions({ config }: CommandContext, { spec }: BenchOptions) {
 
 /** The same program as this one, built or through tsx, as the `weir` command starts it. */
 function programOf(): readonly string[] {
-  return ['--v8-pool-size=1', ...process.execArgv, process.argv[1]!]
+  return ['--v8-pool-size=1', '--max-semi-space-size=4', ...process.execArgv, process.argv[1]!]
 }
 
 function machineOf(): Record<string, unknown> {

@@ -1,7 +1,9 @@
-#!/usr/bin/env -S node --v8-pool-size=1
+#!/usr/bin/env -S node --v8-pool-size=1 --max-semi-space-size=4
 // What `npx weir` runs: brings dist/ up to date if a source has changed, then hands over to it. It is a file of its own,
 // and not dist/weir.js, because npx remembers for ever that a command was missing when it was first called. One helper
-// thread for the engine instead of four: where there are few cores, four of them at work on garbage make requests wait.
+// thread for the engine instead of four: where there are few cores, four of them at work on garbage make requests wait. And
+// little room for what is new: buffers of the network are then given back often, before there are so many of them that the
+// engine looks through everything.
 import { existsSync } from 'node:fs'
 
 const ROOT = new URL('../', import.meta.url)

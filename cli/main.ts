@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --v8-pool-size=1
+#!/usr/bin/env -S node --v8-pool-size=1 --max-semi-space-size=4
 import { CommanderError } from 'commander'
 import { processIo } from './io.ts'
 import { createProgram } from './program.ts'

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Hash64 } from '#schemas/hash64.ts'
 import type { IntakeItem, Requests, Waiter } from './intake.ts'
 import type { RecordToAppend } from './ports.ts'
@@ -14,8 +13,6 @@ export interface AppendingIntakeDeps {
 
 /** Records appended at once. */
 const BATCH_ROWS = 512
-/** Appends begin no closer than this: each costs the broker as much as a hundred records do. */
-const PACE_MS = 3
 
 /**
  * The door where the input is a topic that others write to as well: requests are appended to it and come back with the
@@ -29,7 +26,6 @@ export class AppendingIntake implements Requests {
   private readonly waiters = new Map<string, Waiter[]>()
   private waiting = 0
   private isAppending = false
-  private appendedAtMs = Number.NEGATIVE_INFINITY
   private wakeWriters: (() => void)[] = []
   private closedWith: unknown = null
 
@@ -80,9 +76,6 @@ export class AppendingIntake implements Requests {
     // Requests of one turn of the event loop go together.
     await Promise.resolve()
     while (this.queue.length > 0) {
-      const restMs = this.appendedAtMs + PACE_MS - performance.now()
-      if (restMs > 0) await sleep(restMs)
-      this.appendedAtMs = performance.now()
       const batch = this.queue.splice(0, BATCH_ROWS)
       // Before it is appended: it may come back before the append is acknowledged.
       for (const item of batch) this.remember(item)

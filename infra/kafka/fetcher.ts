@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { ChangeSignal } from '#infra/log/change-signal.ts'
 import type { Logger } from '#infra/logger.ts'
 import type { Metrics } from '#infra/metrics.ts'
@@ -13,8 +12,6 @@ import { type OpenBatch, readBatches } from './record-batch.ts'
 export interface FetchLimits {
   /** A broker with nothing new waits this long for something. */
   readonly maxWaitMs: number
-  /** After an answer with little in it a broker is asked again so long after the question before, not for each record alone. */
-  readonly paceMs: number
   /** One answer holds no more, but for a single batch that is larger. */
   readonly bytesMax: number
   readonly partitionBytesMax: number
@@ -37,8 +34,6 @@ export interface FetcherDeps {
 
 /** Wrong checksums in a row that may be the network's fault; after these the batch is taken for damaged. */
 const DAMAGED_TRIES = 3
-/** Answers this large are asked for one after the other. */
-const LITTLE_BYTES = 65_536
 const NOTHING: readonly OpenBatch[] = []
 
 /**
@@ -193,25 +188,15 @@ export class Fetcher {
       }
       try {
         await this.patience.get(node)?.wait(signal)
-        const askedAtMs = this.deps.nowMs()
-        const bytes = await this.fetchOnce(node, ready)
+        await this.fetchOnce(node, ready)
         this.patience.delete(node)
-        await this.pace(askedAtMs, bytes)
       } catch (error) {
         if (!signal.aborted) this.lose(node, error)
       }
     }
   }
 
-  private async pace(askedAtMs: number, bytes: number): Promise<void> {
-    const { limits, nowMs } = this.deps
-    if (bytes === 0 || bytes >= LITTLE_BYTES) return
-    const restMs = askedAtMs + limits.paceMs - nowMs()
-    if (restMs > 0) await sleep(restMs)
-  }
-
-  /** Bytes that came. */
-  private async fetchOnce(node: number, ready: readonly PartitionFeed[]): Promise<number> {
+  private async fetchOnce(node: number, ready: readonly PartitionFeed[]): Promise<void> {
     const { connection, limits } = this.deps
     const first = this.turn++ % ready.length
     const asked = [...ready.slice(first), ...ready.slice(0, first)].map((feed) => ({
@@ -227,14 +212,11 @@ export class Fetcher {
     const maxWaitMs = isNew ? 0 : limits.maxWaitMs
     const broker = await connection.node(node)
     const answers = await fetchRecords(broker, asked, { maxWaitMs, bytesMax: limits.bytesMax })
-    let bytes = 0
     for (const answer of answers) {
-      bytes += answer.records.length
       const question = asked.find((a) => a.topic === answer.topic && a.partition === answer.partition)
       if (question === undefined || question.feed.epoch !== question.epoch) continue
       await this.take(question.feed, question.epoch, question.offset, answer)
     }
-    return bytes
   }
 
   private async take(feed: PartitionFeed, epoch: number, offset: number, answer: FetchedPartition): Promise<void> {

@@ -56,8 +56,6 @@ export interface KafkaLogOptions {
 export interface KafkaLogTuning {
   /** A fetch waits this long for something new. */
   readonly fetchMaxWaitMs: number
-  /** Brokers are asked for a little no oftener than this. */
-  readonly fetchPaceMs: number
   readonly fetchBytesMax: number
   readonly fetchPartitionBytesMax: number
   /** What a reader holds ready beyond what is being read. */
@@ -78,7 +76,6 @@ export interface KafkaLogTuning {
 
 const TUNING: KafkaLogTuning = {
   fetchMaxWaitMs: 50,
-  fetchPaceMs: 3,
   fetchBytesMax: 8_388_608,
   fetchPartitionBytesMax: 1_048_576,
   bufferBytesMax: 2_097_152,
@@ -305,7 +302,6 @@ class KafkaHome implements KafkaLog {
     const { tuning } = this
     const limits: FetchLimits = {
       maxWaitMs: tuning.fetchMaxWaitMs,
-      paceMs: tuning.fetchPaceMs,
       bytesMax: tuning.fetchBytesMax,
       partitionBytesMax: tuning.fetchPartitionBytesMax,
       bufferBytesMax: tuning.bufferBytesMax,

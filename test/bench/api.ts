@@ -49,7 +49,9 @@ export interface ApiFigures {
 const CARDS = 50_000
 const MERCHANTS = 5_000
 const RATE = 1_000
-const WARM_UP_SECONDS = 3
+const WARM_UP_SECONDS = 5
+/** A broker is compiled for about a minute. */
+const KAFKA_WARM_UP_SECONDS = 75
 const SOCKETS_MAX = 256
 const READY_WAIT_MS = 60_000
 const LOOK_EVERY_MS = 50
@@ -92,7 +94,7 @@ async function ask(options: ApiBenchOptions, address: ServiceAddress): Promise<A
   const agent = new Agent({ keepAlive: true, maxSockets: SOCKETS_MAX })
   try {
     const count = options.requests ?? options.seconds * RATE
-    const warmUp = WARM_UP_SECONDS * RATE
+    const warmUp = (options.isKafka ? KAFKA_WARM_UP_SECONDS : WARM_UP_SECONDS) * RATE
     const bodies = requestBodies(warmUp + count)
     const target = { address, agent, token: readFileSync(address.tokenFile, 'utf8').trim() }
     await sendAll(target, bodies.slice(0, warmUp))

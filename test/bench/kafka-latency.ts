@@ -42,6 +42,7 @@ export interface LatencyFigures {
 const MODES: readonly Config['kafka']['mode'][] = ['exact', 'at-least-once']
 const RATES = [1_000, 5_000]
 const WARM_RATE = 2_000
+/** A broker is compiled for about a minute. */
 const WARM_SECONDS = 75
 const DRAIN_MS_MAX = 60_000
 

@@ -21,7 +21,7 @@ export interface KafkaOptions {
   /** A further address of the first node for clients, at which a relay stands: they come and go through it. */
   readonly relayPort?: number
   readonly properties?: Readonly<Record<string, string>>
-  /** Compiled as in production, which takes some time at first, rather than soon ready. */
+  /** Compiled and with memory as in production, which takes some time at first, rather than small and soon ready. */
   readonly isMeasured?: boolean
 }
 
@@ -170,8 +170,8 @@ function jvm(home: KafkaHome, what: 'format' | 'serve', isMeasured = false): str
     what === 'serve' && !existsSync(home.classArchive)
       ? [`-XX:ArchiveClassesAtExit=${home.classArchive}`, '-Xlog:cds=off', '-Xlog:cds+dynamic=off']
       : [`-XX:SharedArchiveFile=${home.classArchive}`, '-Xshare:auto', '-Xlog:cds=off']
-  const small = ['-Xms64m', '-Xmx384m', '-XX:+UseSerialGC', ...(isMeasured ? [] : ['-XX:TieredStopAtLevel=1'])]
-  return [...small, ...archive, '-cp', home.classPath, `-Dlog4j2.configurationFile=${home.log4j}`]
+  const size = isMeasured ? ['-Xms512m', '-Xmx512m'] : ['-Xms64m', '-Xmx384m', '-XX:TieredStopAtLevel=1']
+  return [...size, '-XX:+UseSerialGC', ...archive, '-cp', home.classPath, `-Dlog4j2.configurationFile=${home.log4j}`]
 }
 
 function isAlive(pid: number): boolean {

@@ -19,11 +19,16 @@ import { type Codec, createCodec } from '#schemas/codec.ts'
 import type { Config } from '#schemas/config.ts'
 import { WeirError } from '#schemas/errors.ts'
 import type { CommandContext } from './context.ts'
+import { loadApiToken } from './identity.ts'
 import { createLabelReader } from './label-reader.ts'
 import { type LogHome, openLog, type OpenLogDeps, withSchemas } from './open-log.ts'
+import { serveHealth } from './serve-api.ts'
 import { openStore } from './store.ts'
+import { WEIR_VERSION } from './version.ts'
 
 export interface RecordDeps {
+  /** Told what recording waits for; '' when it goes on. */
+  readonly onProblem?: (problem: string) => void
   readonly config: Pick<Config, 'topics' | 'recorder'>
   readonly log: Log
   readonly store: Store
@@ -65,8 +70,25 @@ export async function runRecord(context: CommandContext): Promise<number> {
     const store = await openStore(config)
     opened.push(store)
     await migrate(store, assetPath('schemas/clickhouse'))
+    let problem = ''
+    const health = await serveHealth(
+      {
+        version: WEIR_VERSION,
+        health: () => ({ ok: problem === '', problems: problem === '' ? [] : [problem] }),
+        metrics: () => metrics.text(),
+      },
+      config,
+      loadApiToken(paths.apiTokenFile),
+      config.recorder.port,
+    )
+    opened.push(health)
+    logger.info(`metrics and health at ${health.url}`)
     const { log } = home
-    await record({ config, log, store, codec: createCodec(schemas), tokenizer, metrics, logger }, signal)
+    const codec = createCodec(schemas)
+    const onProblem = (now: string): void => {
+      problem = now
+    }
+    await record({ config, log, store, codec, tokenizer, metrics, logger, onProblem }, signal)
     return 0
   } finally {
     for (const part of opened) await part.close()
@@ -81,7 +103,7 @@ export async function runRecord(context: CommandContext): Promise<number> {
  * @throws WeirError of the log or the tables that no repetition mends
  */
 export async function record(deps: RecordDeps, signal: AbortSignal): Promise<void> {
-  const { config, log, store, codec, tokenizer, metrics, logger } = deps
+  const { config, log, store, codec, tokenizer, metrics, logger, onProblem } = deps
   let told = -1
   const tell = (): void => {
     if (recorder.completeLine === told) return
@@ -96,8 +118,11 @@ export async function record(deps: RecordDeps, signal: AbortSignal): Promise<voi
     limits: { rowsMax: config.recorder.rowsMax, clockMs: config.recorder.intervalMs },
     metrics,
     readLabel: createLabelReader(codec, tokenizer),
-    onProblem: (problem) =>
-      problem === '' ? logger.info('recording goes on') : logger.warn(`recording waits: ${problem}`),
+    onProblem: (problem) => {
+      onProblem?.(problem)
+      if (problem === '') logger.info('recording goes on')
+      else logger.warn(`recording waits: ${problem}`)
+    },
     // Caught up for the first time; from then on now and then.
     onIdle: () => told < 0 && tell(),
   })

@@ -3,7 +3,9 @@ import type { FastifyInstance } from 'fastify'
 import { webFolder } from '#infra/assets.ts'
 import { wallClock } from '#infra/clock.ts'
 import { removeServiceAddress, writeServiceAddress } from '#infra/service-address.ts'
-import { createApi } from '#console/server/app.ts'
+import { createApi, createHealthApi } from '#console/server/app.ts'
+import type { HealthPorts } from '#console/server/ports.ts'
+import type { Config } from '#schemas/config.ts'
 import { WeirError } from '#schemas/errors.ts'
 import type { Operations } from './operations.ts'
 import type { Service } from './service.ts'
@@ -49,6 +51,21 @@ export async function serveApi(service: Service, command: 'run' | 'demo', operat
       await app.close()
     },
   }
+}
+
+/**
+ * Serves health and metrics alone.
+ *
+ * @throws WeirError NOT_AVAILABLE when the port is taken
+ */
+export async function serveHealth(
+  ports: HealthPorts,
+  { api }: Pick<Config, 'api'>,
+  token: string,
+  port: number,
+): Promise<{ readonly url: string; close(): Promise<void> }> {
+  const app = createHealthApi({ ports, token, hosts: [api.host, ...api.hostNames] })
+  return { url: await listen(app, api.host, port), close: () => app.close() }
 }
 
 async function listen(app: FastifyInstance, host: string, port: number): Promise<string> {

@@ -347,6 +347,7 @@ export const SETTINGS = {
   },
 
   recorder: {
+    port: wholeNumber(0, 0, 65_535, 'Port at which `weir record` tells metrics and health; 0 takes any free one.'),
     inService: yesNo(
       true,
       'The service fills the tables itself; false where `weir record` does it in a process, or on a machine, of its own.',

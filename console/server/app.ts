@@ -2,7 +2,7 @@ import { timingSafeEqual } from 'node:crypto'
 import fastifyStatic from '@fastify/static'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { replyError } from './http-errors.ts'
-import type { ServicePorts } from './ports.ts'
+import type { HealthPorts, ServicePorts } from './ports.ts'
 import { registerAdmin } from './routes/admin.ts'
 import { registerHealth } from './routes/health.ts'
 import { registerInput } from './routes/input.ts'
@@ -28,6 +28,28 @@ const LOOPBACK_HOSTS = ['127.0.0.1', 'localhost', '[::1]']
 
 /** The service's HTTP API and its page, not yet listening. */
 export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
+  const app = createGuarded(options)
+  app.addContentTypeParser('application/x-ndjson', { parseAs: 'string' }, (_request, body, done) => done(null, body))
+  registerHealth(app, options.ports)
+  registerScore(app, options.ports, options.scoreTimeoutMs)
+  registerInput(app, options.ports)
+  registerQuery(app, options.ports)
+  registerAdmin(app, options.ports, options.tokenName)
+  registerLive(app, options.ports)
+  if (options.webFolder !== null) await app.register(fastifyStatic, { root: options.webFolder, index: ['index.html'] })
+  return app
+}
+
+/** Health and metrics alone, for a process that decides nothing; not yet listening. */
+export function createHealthApi(
+  options: { readonly ports: HealthPorts } & Pick<ApiOptions, 'token' | 'hosts'>,
+): FastifyInstance {
+  const app = createGuarded({ ...options, bodyBytesMax: 1 })
+  registerHealth(app, options.ports)
+  return app
+}
+
+function createGuarded(options: Pick<ApiOptions, 'token' | 'hosts' | 'bodyBytesMax'>): FastifyInstance {
   // No request log: addresses and bodies of requests are nobody's business.
   const app = Fastify({ bodyLimit: options.bodyBytesMax, forceCloseConnections: true, logger: false })
   app.setErrorHandler((error, _request, reply) => replyError(reply, error))
@@ -47,15 +69,6 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
       })
     }
   })
-  app.addContentTypeParser('application/x-ndjson', { parseAs: 'string' }, (_request, body, done) => done(null, body))
-
-  registerHealth(app, options.ports)
-  registerScore(app, options.ports, options.scoreTimeoutMs)
-  registerInput(app, options.ports)
-  registerQuery(app, options.ports)
-  registerAdmin(app, options.ports, options.tokenName)
-  registerLive(app, options.ports)
-  if (options.webFolder !== null) await app.register(fastifyStatic, { root: options.webFolder, index: ['index.html'] })
   return app
 }
 

@@ -3,9 +3,15 @@ import type { RuleFigures } from '#pipeline/decide/rule-tally.ts'
 import type { Transaction } from '#schemas/transaction.ts'
 import type { LiveFigures } from './live.ts'
 
-/** What the running service offers to its API; wired by the command that starts it. */
-export interface ServicePorts {
+export interface HealthPorts {
   readonly version: string
+  /** Whether the process does its work, and what keeps it from it. */
+  health(): { readonly ok: boolean; readonly problems: readonly string[] }
+  metrics(): Promise<string>
+}
+
+/** What the running service offers to its API; wired by the command that starts it. */
+export interface ServicePorts extends HealthPorts {
   readonly demo: boolean
   /** Milliseconds; what a transaction without an event_time gets. */
   now(): number
@@ -26,8 +32,6 @@ export interface ServicePorts {
   /** Resolves when it is on disk, before the change is made. @throws WeirError STORE_FAILED: then it must not be made */
   audit(entry: { readonly who: string; readonly what: string; readonly detail: string }): Promise<void>
   live(): LiveFigures
-  health(): { readonly ok: boolean; readonly problems: readonly string[] }
-  metrics(): Promise<string>
 }
 
 export type QueryRequest =

@@ -92,8 +92,9 @@ interface MemoryFigures {
 const ACCOUNTS = 100_000
 /** Time goes on faster than the clock, so that accounts do in minutes what they do in months; it begins so long ago. */
 const SPAN_DAYS = 85
-const WARM_RATE = 5_000
-const WARM_SECONDS = 10
+/** A broker is compiled for about a minute, and until then takes what the path needs. */
+const WARM_RATE = 10_000
+const WARM_SECONDS = 75
 const TRIAL_SECONDS = 15
 const FLOOR_RATE = 20_000
 const TRIALS_MAX = 6

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -46,6 +47,7 @@ test('beside the process that writes the log it fills a server’s tables, and g
     for (let i = 0; i < 10; i++) await appendLine(log, maker.next({ decisions: 5 }))
     await appendLine(log, maker.next({}))
     await rowsReach(100)
+    await assertTells(first, join(data, 'api.token'), /^weir_recorder_rows_total \d+$/m)
     assert.deepEqual(await stop(first.child), { code: 0, isQuick: true })
     for (let i = 0; i < 4; i++) await appendLine(log, maker.next({ decisions: 5 }))
     await appendLine(log, maker.next({}))
@@ -107,6 +109,17 @@ test('a wrong password ends it with what to do, and stands in no output', () =>
     assert.match(error.fix, /clickhouse\.user/)
     assert.doesNotMatch(JSON.stringify(error), /hunter2/)
   }))
+
+/** It is ready, and tells its metrics to whoever has the token. */
+async function assertTells(recording: Started, tokenFile: string, metric: RegExp): Promise<void> {
+  const url = /metrics and health at (http:\/\/[\d.:]+)/.exec(recording.said())?.[1]
+  assert.ok(url !== undefined, recording.said())
+  assert.equal((await fetch(`${url}/metrics`)).status, 401)
+  const ready = await fetch(`${url}/readyz`)
+  assert.deepEqual([ready.status, await ready.json()], [200, { ok: true, problems: [] }])
+  const headers = { Authorization: `Bearer ${readFileSync(tokenFile, 'utf8').trim()}` }
+  assert.match(await (await fetch(`${url}/metrics`, { headers })).text(), metric)
+}
 
 interface Started {
   readonly child: ChildProcess

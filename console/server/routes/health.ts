@@ -1,8 +1,8 @@
 import type { FastifyInstance } from 'fastify'
-import type { ServicePorts } from '../ports.ts'
+import type { HealthPorts } from '../ports.ts'
 
-/** `/healthz`: the process answers; `/readyz`: it decides; `/metrics`: Prometheus text. */
-export function registerHealth(app: FastifyInstance, ports: ServicePorts): void {
+/** `/healthz`: the process answers; `/readyz`: it does its work; `/metrics`: Prometheus text. */
+export function registerHealth(app: FastifyInstance, ports: HealthPorts): void {
   app.get('/healthz', async () => ({ ok: true, version: ports.version }))
   app.get('/readyz', async (_request, reply) => {
     const health = ports.health()

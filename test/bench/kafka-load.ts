@@ -103,7 +103,7 @@ function makePool(order: LoadOrder): Pool {
     startMs: 0,
     accounts,
     merchants,
-    eventsPerDay: accounts * EVENTS_PER_ACCOUNT_DAY,
+    eventsPerDay: Math.round(accounts * EVENTS_PER_ACCOUNT_DAY),
   })
   const id = loadId(prefix, 0)
   const partitionOf = new Map<string, number>()

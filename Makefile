@@ -13,7 +13,7 @@ build: node_modules/.weir-setup ## build dist/ (nothing is done when nothing has
 	@node build.mjs
 
 demo: build ## a live stream of simulated transactions, scored, with its page (DEMO="--speed 1000" for options)
-	@node --v8-pool-size=1 --max-semi-space-size=4 dist/weir.js demo $(DEMO)
+	@cli/launch.mjs demo $(DEMO)
 
 check: node_modules/.weir-setup ## format, lint with types, compiler, unused code, unit tests: before every commit
 	@bash test/check.sh
@@ -22,7 +22,7 @@ test: node_modules/.weir-setup ## everything: check, Node 24, integration, resta
 	@bash test/run.sh
 
 bench: build ## measure one thing: make bench NAME=path BENCH="--spec lean"
-	@node --v8-pool-size=1 --max-semi-space-size=4 dist/weir.js bench $(or $(NAME),path) $(BENCH)
+	@cli/launch.mjs bench $(or $(NAME),path) $(BENCH)
 
 figures: build ## measure everything that BENCHMARKS.md states, into figures/
 	@bash test/bench/figures.sh

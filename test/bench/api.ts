@@ -11,7 +11,7 @@ import type { FeatureSpec } from '#schemas/feature-spec.ts'
 import { TRANSACTION_DEFAULTS, type Transaction } from '#schemas/transaction.ts'
 import { withDataFolder } from './bench-runtime.ts'
 import { eventMaker } from './features.ts'
-import { onKafkaStage } from './kafka-bench.ts'
+import { onKafkaStage, WARM_UP_SECONDS as KAFKA_WARM_UP_SECONDS } from './kafka-bench.ts'
 import { ordinaryLoad } from './ordinary-load.ts'
 import { placeModel } from './place-model.ts'
 
@@ -50,8 +50,6 @@ const CARDS = 50_000
 const MERCHANTS = 5_000
 const RATE = 1_000
 const WARM_UP_SECONDS = 5
-/** A broker is compiled for about a minute. */
-const KAFKA_WARM_UP_SECONDS = 75
 const SOCKETS_MAX = 256
 const READY_WAIT_MS = 60_000
 const LOOK_EVERY_MS = 50

@@ -20,6 +20,8 @@ export interface KafkaBenchOptions {
 }
 
 export const READY_MS_MAX = 90_000
+/** A broker is compiled for about a minute, and until then takes what the path needs. */
+export const WARM_UP_SECONDS = 75
 
 /** Model and rules together flag a few in a thousand events of the load, as they would once a desk's budget has set in. */
 export const ALERT_SETTINGS = ['threshold.mode=fixed', 'threshold.fixed.review=0.35', 'threshold.fixed.decline=1']

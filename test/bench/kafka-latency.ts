@@ -9,6 +9,7 @@ import {
   READY_MS_MAX,
   startLoad,
   until,
+  WARM_UP_SECONDS,
 } from './kafka-bench.ts'
 import { percentilesOf } from './percentiles.ts'
 import { cpuSecondsOf } from './processes.ts'
@@ -42,8 +43,6 @@ export interface LatencyFigures {
 const MODES: readonly Config['kafka']['mode'][] = ['exact', 'at-least-once']
 const RATES = [1_000, 5_000]
 const WARM_RATE = 2_000
-/** A broker is compiled for about a minute. */
-const WARM_SECONDS = 75
 const DRAIN_MS_MAX = 60_000
 
 /** Time from a transaction to its decision, over Kafka, in both modes. */
@@ -76,7 +75,7 @@ async function inMode(options: KafkaLatencyOptions, mode: Config['kafka']['mode'
           )
         }
         load.send(WARM_RATE)
-        await sleep(WARM_SECONDS * 1_000)
+        await sleep(WARM_UP_SECONDS * 1_000)
         await drained()
         const figures: LatencyFigures[] = []
         for (const rate of options.rate === null ? RATES : [options.rate]) {

@@ -12,6 +12,7 @@ import {
   READY_MS_MAX,
   startLoad,
   until,
+  WARM_UP_SECONDS,
 } from './kafka-bench.ts'
 import type { KafkaLoad } from './kafka-load-handle.ts'
 import { EVENTS_PER_ACCOUNT_DAY } from './kafka-load-order.ts'
@@ -92,9 +93,7 @@ interface MemoryFigures {
 const ACCOUNTS = 150_000
 /** Time goes on faster than the clock, so that accounts do in minutes what they do in months; it begins so long ago. */
 const SPAN_DAYS = 85
-/** A broker is compiled for about a minute, and until then takes what the path needs. */
 const WARM_RATE = 10_000
-const WARM_SECONDS = 75
 const TRIAL_SECONDS = 15
 const FLOOR_RATE = 20_000
 const TRIALS_MAX = 6
@@ -164,7 +163,7 @@ class KafkaBench {
     const nodeArgs = profileFolder === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`]
     const run = stage.run('service', { nodeArgs })
     // So many that their time does not overtake the clock: what happens in the future is no transaction.
-    const eventsMax = (events ?? 0) + WARM_RATE * WARM_SECONDS
+    const eventsMax = (events ?? 0) + WARM_RATE * WARM_UP_SECONDS
     const accounts = Math.max(ACCOUNTS, Math.ceil(eventsMax / (SPAN_DAYS * EVENTS_PER_ACCOUNT_DAY)))
     const load = await startLoad(stage, {
       accounts,
@@ -178,7 +177,7 @@ class KafkaBench {
     await run.becomes('active', READY_MS_MAX)
     const bench = new KafkaBench({ accounts, run, stage, load, watch, closeLog: () => log.close() })
     load.send(WARM_RATE)
-    await sleep(WARM_SECONDS * 1_000)
+    await sleep(WARM_UP_SECONDS * 1_000)
     await bench.drain()
     return bench
   }
